@@ -1,12 +1,15 @@
-"""The callers of the API: a client, a client that is limited to a term, and a member of staff with a session."""
+"""
+Creates the callers of the measured requests: a client, a client that is limited to a term, and a staff user with a
+session.
+"""
 
 import time
 
 from django.contrib.auth.models import Group, User
 from django.test import Client
 
-from bench.rows import receive_imports
-from courses.api_clients import create_api_client
+from bench.extra_rows import receive_imports
+from courses.api_client_creation import create_api_client
 from school.models import ApiClient
 
 SCOPES = "students:read courses:read enrollments:read enrollments:write enrollments:waive changes:read imports:read"

@@ -1,4 +1,4 @@
-"""An empty database to measure on, removed at the end."""
+"""Creates an empty database for measurements, and removes it at the end."""
 
 import os
 import tempfile
@@ -11,9 +11,9 @@ import psycopg
 from django.db import connection
 from psycopg import sql
 
-from tests.postgres import find_binaries, temporary_server
+from tests.support.postgres import find_binaries, temporary_server
 
-# fsync and synchronous_commit stay on, as in production.
+# The options of the temporary server. fsync and synchronous_commit stay on, as in production.
 OPTIONS = ["-c", "shared_buffers=256MB", "-c", "max_connections=200"]
 
 
@@ -26,8 +26,8 @@ def scratch_database(*, sqlite: bool) -> Iterator[str]:
     """
     Yield the DATABASE_URL of an empty database.
 
-    PostgreSQL is a new database on the server of DATABASE_URL, or else a temporary server. Raise ``NoDatabase`` without
-    either.
+    On PostgreSQL, it is a new database on the server of DATABASE_URL, or else on a temporary server. Raise
+    ``NoDatabase`` without either.
     """
     given = os.environ.get("DATABASE_URL", "")
     if sqlite:
@@ -69,7 +69,7 @@ def analyze() -> str:
 
 
 def describe() -> str:
-    """Return the engine with its version, and the settings that matter."""
+    """Return the database engine with its version, and the settings that affect the measurement."""
     with connection.cursor() as cursor:
         if connection.vendor == "sqlite":
             cursor.execute("SELECT sqlite_version()")
@@ -85,7 +85,7 @@ def describe() -> str:
 
 
 def postmaster() -> int | None:
-    """Return the process id of the PostgreSQL server, None where it is not on this machine."""
+    """Return the process id of the PostgreSQL server; None if the server is on another machine."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
         [backend] = cursor.fetchone()

@@ -1,4 +1,4 @@
-"""Load all forms of requests through the production server with wrk, alternating with the peers."""
+"""Load the production server with all forms of requests by wrk, alternating with the peers."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -10,26 +10,26 @@ from django.db import connection
 
 from bench.callers import make_callers
 from bench.database import postmaster
-from bench.forms import Form, Target, forms
-from bench.peers import Peers, running_peers
+from bench.extra_rows import Ids, make_rows
+from bench.peer_servers import Peers, running_peers
 from bench.processes import MANAGE, Failed
-from bench.rows import Ids, make_rows
+from bench.request_forms import Form, Target, forms
 from bench.servers import HOST, Server, serving
 from bench.table import print_table
 from bench.wrk import Round, load, require_wrk
 from students.models import StudentCourse
 
-COURSES = 997  # of each kind
-WARM_UP_SECONDS = 1  # for each form, before all rounds
-FORMS_PER_PEER_LOAD = 8  # forms between two loads of the peers
-MANY_CONNECTIONS = 64  # connections
-LEAVERS_PER_SECOND = 3_000  # enrollments that can be dropped or completed in a second
+COURSES = 997  # the number of courses of each kind
+WARM_UP_SECONDS = 1  # seconds for each form, before the first round
+FORMS_PER_PEER_LOAD = 8  # the number of forms between two loads of the peers
+MANY_CONNECTIONS = 64  # the number of connections of the last measurement
+LEAVERS_PER_SECOND = 3_000  # the number of enrollments that can be dropped or completed in a second
 SAMPLE = 20
 FASTAPI = "FastAPI"
 # Requests are counted, but the limit is never reached; every request is logged.
 ENVIRONMENT = {"API_RATE_CLIENT": "1000000000", "LOG_LEVEL": "INFO"}
 
-Rounds = dict[str, list[Round]]  # by the title of a form
+Rounds = dict[str, list[Round]]  # maps the title of a form to its rounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def measure(load_: Load) -> None:
 
 
 class _Runner:
-    """Runs rounds of School's forms, and loads the two requests of the peers in between."""
+    """Runs rounds of School's forms. Between the rounds it loads the peers with their two requests."""
 
     def __init__(
         self,
@@ -84,8 +84,9 @@ class _Runner:
         self.load, self.school, self.callers, self.peers, self.database = load_, school, callers, peers, database
         self.seeds = dict.fromkeys(("School", "peers"), 0)
         self.school_rounds: Rounds = {}
-        self.peer_rounds: dict[str, dict[str, list[Round]]] = {}  # by peer, then by method
-        # By form: the latest rounds of FastAPI before each round of the form, by method.
+        # Maps a peer, and then a method, to the rounds of the peer.
+        self.peer_rounds: dict[str, dict[str, list[Round]]] = {}
+        # Maps a form to the latest rounds of FastAPI before each round of the form, by method.
         self.fastapi_rounds: dict[str, list[dict[str, Round]]] = {}
 
     def load_all(self, every: Sequence[Form]) -> None:
@@ -127,7 +128,12 @@ class _Runner:
         )
 
     def requests_of_peers(self) -> dict[str, Form]:
-        """Return the two requests of the peers. The upper half of their students is in no course of the upper half."""
+        """
+        Return the two requests of the peers.
+
+        The second one enrolls students of the upper half in courses of the upper half, in which they are not enrolled
+        yet.
+        """
         assert self.peers is not None
         half, path = self.peers.students // 2, "students/{row}/courses"
         courses = Ids(self.peers.courses // 2 + 1, self.peers.courses // 2)

@@ -1,4 +1,7 @@
-"""`manage.py import_enrollments` and the database's own limit: a file of new enrollments, then the same file."""
+"""
+Measure `manage.py import_enrollments` with a file of new enrollments, then with the same file, beside the limit of the
+database.
+"""
 
 import csv
 import random
@@ -6,18 +9,19 @@ import tempfile
 from itertools import islice
 from pathlib import Path
 
-from bench.limit import limit, loop
+from bench.database_limit import limit, loop
 from bench.processes import Failed, Finished, manage
 from bench.table import print_table
 from courses.models import Level, Term
 from students.models import EnrollmentEvent, Student
 
-SEATS = 500  # rows a course
-SCHOOL, LIMIT, LOOP = "BENCH", "LIMIT", "LOOP"  # prefixes of course codes: each measurement starts with empty courses
+SEATS = 500  # the number of rows for each course
+# The prefixes of course codes, so that each measurement begins with empty courses.
+SCHOOL, LIMIT, LOOP = "BENCH", "LIMIT", "LOOP"
 
 
 def sizes_up_to(rows: int, *, linear: bool) -> list[int]:
-    """Return the sizes of the files: ``rows``, or also smaller ones, each a tenth of the next."""
+    """Return the sizes of the files: ``rows`` and, if ``linear``, smaller ones, each a tenth of the next."""
     if not linear:
         return [rows]
     return [size for size in (rows // 100, rows // 10) if size >= min(10_000, rows // 10) > 0] + [rows]

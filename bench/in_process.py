@@ -1,4 +1,4 @@
-"""Send the forms of requests in this process, through the WSGI application."""
+"""Sends the forms of requests in this process, through the WSGI application."""
 
 import time
 from io import BytesIO
@@ -9,9 +9,9 @@ from django.db import close_old_connections, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from bench.callers import HOST, make_callers
-from bench.forms import Form, first_request, forms
+from bench.extra_rows import make_rows
 from bench.processes import Failed
-from bench.rows import make_rows
+from bench.request_forms import Form, first_request, forms
 
 COURSES, LEAVERS = 13, 10
 NO_QUERY = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE")
@@ -26,11 +26,13 @@ class InProcessClient:
         self.by_title = {form.title: form for form in self.forms}
         callers = make_callers(rows.term)
         self.callers = {name: _in_environment(headers) for name, headers in callers.items()}
-        from school.wsgi import application  # after the callers: a test client reconnects the two receivers
+        # After the creation of the callers, because a test client connects these two receivers again.
+        from school.wsgi import application
 
         self.application: Any = application
         for signal in (request_started, request_finished):
-            signal.disconnect(close_old_connections)  # requests run inside a transaction that is rolled back
+            # Do not close connections, because requests run inside a transaction that is rolled back.
+            signal.disconnect(close_old_connections)
 
     def queries(self, form: Form) -> int:
         """Return the number of queries of a request, after a first one that compiles the statements."""

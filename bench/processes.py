@@ -16,7 +16,7 @@ POLL = 0.02  # seconds
 
 
 class Failed(Exception):
-    """A measurement is impossible, or its result is wrong."""
+    """A measurement is not possible, or its result is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def cpu_seconds(root: int) -> float:
 
 
 def listens_alone(root: int, port: int) -> bool:
-    """Return whether every socket that listens on this IPv4 TCP port belongs to this tree of processes."""
+    """Return True if every socket that listens on this IPv4 TCP port belongs to this tree of processes."""
     listeners = set()
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         _number, local, _remote, state, *_others, inode = line.split()[:10]

@@ -12,10 +12,11 @@ from rest_framework.test import APIClient
 
 from bench.processes import Failed
 from bench.table import print_table
-from courses.api_clients import create_api_client
+from courses.api_client_creation import create_api_client
 from courses.models import Course, Level
 from students.enrollment import complete_many, drop_many, enroll_many
-from students.enrollment.commands import ActorContext, Outcome
+from students.enrollment.actor_context import ActorContext
+from students.enrollment.outcomes import Outcome
 from students.models import Channel, Student, StudentCourse
 
 PAGES = (1, 500)

@@ -18,7 +18,7 @@ from pathlib import Path
 import django
 from django.db import connections
 
-from bench import quick
+from bench import cpu_time
 from bench.database import NoDatabase, analyze, describe, scratch_database
 from bench.processes import Failed, manage
 from bench.table import print_table
@@ -41,7 +41,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         if options.quick and not options.forms:
-            return quick.compare()
+            return cpu_time.compare()
         with scratch_database(sqlite=options.sqlite) as url:
             level = "INFO" if options.forms else ENVIRONMENT["LOG_LEVEL"]  # log as in production
             os.environ.update(ENVIRONMENT, DATABASE_URL=url, LOG_LEVEL=level)
@@ -74,6 +74,7 @@ def _options() -> Namespace:
         "--forms", type=Path, help=SUPPRESS
     )  # the file to which a process of --quick writes its results
     parser.add_argument("--pages", action="store_true", help="Only the pages of the admin.")
+    parser.add_argument("--oneroster", action="store_true", help="Only OneRoster: pages and the export.")
     parser.add_argument(
         "--peers",
         type=Path,
@@ -93,7 +94,7 @@ def _options() -> Namespace:
 def _measure(options: Namespace) -> int:
     """Print all selected figures; return 1 if one is missing."""
     # Imported here, as they need models, and Django is set up only now.
-    from bench import http, imports, pages, queries
+    from bench import admin_pages, http, imports, oneroster, queries
 
     manage("migrate", "--verbosity", "0")
     _print_machine()
@@ -102,12 +103,14 @@ def _measure(options: Namespace) -> int:
     figures: list[Callable[[], None]] = [lambda: imports.measure(sizes)]
     if not (options.sqlite or options.imports):
         load = http.Load(options.connections, options.seconds, options.rounds, options.peers)
-        rest = [*figures, queries.measure, pages.measure]
+        rest = [*figures, queries.measure, admin_pages.measure, oneroster.measure]
         figures = [lambda: http.measure(load), *([] if options.requests else rest)]
     if options.forms:
-        figures = [lambda: quick.measure(options.forms)]
+        figures = [lambda: cpu_time.measure(options.forms)]
     if options.pages:
-        figures = [pages.measure]
+        figures = [admin_pages.measure]
+    if options.oneroster:
+        figures = [oneroster.measure]
     failed = False
     for figure in figures:
         try:

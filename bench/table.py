@@ -1,4 +1,4 @@
-"""Figures as a plain table."""
+"""Prints figures as a plain table."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Load a server with wrk, and measure the CPU time of a response."""
+"""Loads a server with wrk, and measures the CPU time of a response."""
 
 import json
 import shutil
@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.forms import Form
+from bench.extra_rows import STEP
 from bench.processes import Failed, cpu_seconds
-from bench.rows import STEP
+from bench.request_forms import Form
 from bench.servers import Server
 
 SCRIPT = Path(__file__).with_name("requests.lua")
@@ -17,7 +17,10 @@ SCRIPT = Path(__file__).with_name("requests.lua")
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """Requests a second, latencies in ms, and CPU microseconds of a request in the server and in PostgreSQL."""
+    """
+    The results of one load: requests per second, latencies in ms, and CPU microseconds per request in the server and in
+    PostgreSQL.
+    """
 
     rate: float
     p50: float

@@ -9,9 +9,9 @@ from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from bulk.labels import translated_label
+from bulk.translated_labels import translated_label
 
-UNDO = "undo"  # the kind of an import that undoes another one
+UNDO = "undo"  # the kind of an import that undoes another import
 ZIP = "zip"  # the kind of an import of several files in one zip
 DEFAULT_DATASET = "default"
 
@@ -28,8 +28,8 @@ class State(models.TextChoices):
     PARTLY_UNDONE = "partly_undone", _("partly undone")
 
 
-# The states that may follow each state. An import that was cancelled or failed after some of its chunks were applied
-# can be undone too.
+# Maps each state to the states that may follow it. An import that was cancelled or failed after some of its chunks were
+# applied can be undone too.
 TRANSITIONS: dict[str, tuple[str, ...]] = {
     State.VALIDATING: (State.NEEDS_REVIEW, State.APPLYING, State.FAILED, State.CANCELLED),
     State.NEEDS_REVIEW: (State.APPLYING, State.CANCELLED),
@@ -42,7 +42,8 @@ TRANSITIONS: dict[str, tuple[str, ...]] = {
     State.PARTLY_UNDONE: (State.UNDONE, State.PARTLY_UNDONE),
 }
 ACTIVE_STATES = (State.VALIDATING, State.NEEDS_REVIEW, State.APPLYING)
-PROCESSING_STATES = (State.VALIDATING, State.APPLYING)  # a process works on it, or has to begin
+# The states in which a process works on the import or is about to.
+PROCESSING_STATES = (State.VALIDATING, State.APPLYING)
 FINISHED_STATES = (State.DONE, State.DONE_WITH_ERRORS)
 
 
@@ -61,7 +62,7 @@ class Review(models.TextChoices):
     When an import waits for approval.
 
     ``ALWAYS``: before anything is applied. ``NEEDED``: only if a full import would end more than 10 % of its scope
-    (``bulk.jobs.processing.MAX_DROPPED_SHARE``). ``DRY_RUN``: never; nothing is applied.
+    (``bulk.jobs.end_states.MAX_DROPPED_SHARE``). ``DRY_RUN``: never; nothing is applied.
     """
 
     ALWAYS = "always", _("always")
@@ -79,7 +80,7 @@ def rows_per_second(counts: dict[str, int], started_at: datetime | None, finishe
     """
     Return the results per second, rounded to one decimal.
 
-    None until the import has ended with at least one result, and if it took no time.
+    None if the import has not ended, has no results, or took no time.
     """
     results = sum(counts.values())
     if started_at is None or finished_at is None or not results:
@@ -137,7 +138,7 @@ class Import(models.Model):
         null=True,
         blank=True,
         editable=False,
-        db_index=False,  # the index by dataset begins with this column
+        db_index=False,  # needs no index of its own, because the index by dataset begins with this column
         related_name="+",
         verbose_name=_("API client"),
     )
@@ -275,6 +276,13 @@ class Import(models.Model):
 
     def can_transition_to(self, state: str) -> bool:
         return state in TRANSITIONS[self.state]
+
+    def discard(self) -> None:
+        """Delete the file and the outcomes. The import stays, with its counts."""
+        FileChunk.objects.filter(file_import=self).delete()
+        OutcomePage.objects.filter(file_import=self).delete()
+        self.discarded_at = timezone.now()
+        self.save(update_fields=["discarded_at"])
 
 
 class Progress(models.Model):

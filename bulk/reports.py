@@ -1,17 +1,17 @@
 """Streams the report and the failed rows of an import, from the file and the stored results of its rows."""
 
-import csv
 import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from bulk.files.csv_cells import escape_formulas, escape_original_cell
-from bulk.importers.part import Part
+from bulk.files.cell_text import escape_formulas, escape_original_cell
+from bulk.files.csv_lines import line_writer
+from bulk.importers.import_parts import ImportPart
 from bulk.models import Import
-from bulk.outcomes import ERROR
-from bulk.row_results import StoredResult, stored_results
+from bulk.row_result_store import StoredResult, stored_results
+from bulk.row_results import ERROR
 
-MAX_PREVIEW_ROW = 20_000  # rows from the top of the file
+MAX_PREVIEW_ROW = 20_000  # the number of rows at the top of the file that are searched
 RESULT_COLUMNS = ("row", "outcome", "code", "field", "message")
 
 
@@ -25,30 +25,20 @@ class ReportRow(NamedTuple):
 class Report:
     """The report of one part of an import."""
 
-    def __init__(self, job: Import, part: Part) -> None:
+    def __init__(self, job: Import, part: ImportPart) -> None:
         self.job = job
         self.part = part
         self.source = part.importer.source()
         self.id_column = part.importer.id_column
 
-    def rows(self, *, outcome: str | None = None, max_row: int | None = None) -> Iterator[ReportRow]:
-        """
-        Yield the rows that have a result, in order, optionally only those with one outcome.
-
-        With ``max_row``, the file is read only up to this row.
-        """
+    def rows(self, *, outcome: str | None = None) -> Iterator[ReportRow]:
+        """Yield the rows that have a result, in order, optionally only those with one outcome."""
         source_rows = iter(self.source)
         for result in stored_results(self.job, part=self.part.name, outcome=outcome):
             raw = result.raw
-            if raw is None and max_row is not None and result.number > max_row:
-                return
             if raw is None:
                 raw = next(row.raw for row in source_rows if row.number == result.number)
             yield ReportRow(raw, result)
-
-    def preview_rows(self, outcome: str) -> Iterator[ReportRow]:
-        """Yield the rows with an outcome that are near the top of the file, where they are found fast."""
-        yield from self.rows(outcome=outcome, max_row=MAX_PREVIEW_ROW)
 
     def as_csv(self) -> Iterator[str]:
         """
@@ -56,7 +46,7 @@ class Report:
 
         Cells of a row beyond the header are at the end of its line, so that all columns keep their positions.
         """
-        writer = csv.writer(_Echo())
+        writer = line_writer()
         header = self.source.header
         yield writer.writerow(map(escape_original_cell, [*header, *RESULT_COLUMNS, self.id_column]))
         for raw, result in self.rows():
@@ -69,7 +59,7 @@ class Report:
 
     def failed_as_csv(self) -> Iterator[str]:
         """Yield the rows with errors line by line, with their original cells, to be corrected and sent again."""
-        writer = csv.writer(_Echo(), delimiter=self.source.separator)
+        writer = line_writer(delimiter=self.source.separator)
         yield writer.writerow(map(escape_original_cell, self.source.header))
         for row in self.rows(outcome=ERROR):
             yield writer.writerow(map(escape_original_cell, row.raw))
@@ -96,7 +86,7 @@ class Report:
 
 def _unique_keys(header: list[str]) -> list[str]:
     """Return a key for each column: its name, with its position if the name is empty or already taken."""
-    keys: dict[str, None] = {}  # in order, with fast lookup: a row may have half a million cells
+    keys: dict[str, None] = {}  # a dict keeps the order and is fast to search, as a row may have half a million cells
     for position, name in enumerate(header, 1):
         key = name or f"column {position}"
         while key in keys:
@@ -106,7 +96,7 @@ def _unique_keys(header: list[str]) -> list[str]:
 
 
 def _keys_for_width(keys: list[str], width: int) -> list[str]:
-    """Return the keys of all cells of a row, also for cells beyond the header."""
+    """Return the keys of all cells of a row, including the cells beyond the header."""
     return keys if width <= len(keys) else _unique_keys([*keys, *[""] * (width - len(keys))])
 
 
@@ -115,10 +105,3 @@ def _result_cells(result: StoredResult) -> list[str]:
     parts = [[error[position] or "" for error in result.errors] for position in range(3)]
     code, field, message = ("; ".join(filter(None, part)) for part in parts)
     return [result.outcome, code, field, message or result.note]
-
-
-class _Echo:
-    """A file for a CSV writer whose ``write`` returns the text."""
-
-    def write(self, text: str) -> str:
-        return text

@@ -1,4 +1,4 @@
-"""The app of terms and courses."""
+"""The configuration of the Django app ``courses``."""
 
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _

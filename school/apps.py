@@ -1,4 +1,4 @@
-"""The Django app ``school`` and the configuration of the admin."""
+"""The configuration of the Django app ``school`` and of Django's admin."""
 
 from django.apps import AppConfig
 from django.contrib.admin import apps as admin_apps
@@ -10,9 +10,12 @@ class SchoolConfig(AppConfig):
     verbose_name = _("School")
     default_auto_field = "django.db.models.BigAutoField"
 
+    def ready(self) -> None:
+        from school import deployment_checks  # noqa: F401  # it registers its checks
+
 
 class SchoolAdminConfig(admin_apps.AdminConfig):
-    """The admin app, with ``DeskSite`` as its default site."""
+    """The app of Django's admin, with ``SchoolAdminSite`` as its default site."""
 
     default = False
-    default_site = "school.desk.site.SchoolAdminSite"
+    default_site = "school.admin_site.site.SchoolAdminSite"

@@ -1,13 +1,19 @@
-"""Model fields that store, compare and search text in one normalized form, on both databases."""
+"""
+Model fields: text that is stored, compared and searched in one normalized form, on both databases, and credits.
+"""
 
+import re
+from decimal import Decimal
 from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import lookups
+from django.utils.translation import gettext_lazy as _
 
-from school.validators import normalized, normalized_email
+from school.text_normalization import normalized, normalized_email
 
 
 class _NormalizedFormField:
@@ -32,7 +38,8 @@ class _Normalized:
     """
     Normalizes values on every path to the database: forms, files, ``save``, ``bulk_create``, ``update`` and lookups.
 
-    All of them call ``to_python``. The column type is that of the Django field, and migrations refer to that field.
+    All of these call ``to_python``. Migrations refer to the Django field that is extended, which has the same column
+    type.
     """
 
     normalize = staticmethod(normalized)
@@ -58,7 +65,11 @@ class _Normalized:
         return value
 
     def clean(self, value: Any, model_instance: Any) -> Any:
-        """Validate a value; accept an invalid one if it is the stored one: rows older than a rule stay editable."""
+        """
+        Validate a value.
+
+        An invalid value is accepted if it is the stored one, so that rows from before a new validator stay editable.
+        """
         try:
             return super().clean(value, model_instance)  # type: ignore[misc]
         except ValidationError:
@@ -83,6 +94,44 @@ class NormalizedEmailField(_Normalized, models.EmailField):
     form_class = NormalizedEmailFormField
 
 
+def format_credits(value: Decimal | None) -> str:
+    """Return credits without superfluous zeros: 3, 2.5; an empty text for None."""
+    return "" if value is None else f"{value.normalize():f}"
+
+
+class CreditsFormField(forms.DecimalField):
+    """A form field that shows credits without superfluous zeros."""
+
+    def prepare_value(self, value: Any) -> Any:
+        return format_credits(value) if isinstance(value, Decimal) else value
+
+
+class CreditsField(models.DecimalField):
+    """
+    Credits from 0 to 999.99, or None. Migrations refer to the Django field that is extended.
+    """
+
+    default_error_messages = {"invalid": _("Write a number from 0 to 999.99, such as 2.5.")}
+
+    def __init__(self, verbose_name: Any = None, **options: Any) -> None:
+        defaults = {"max_digits": 5, "decimal_places": 2, "null": True, "blank": True}
+        super().__init__(verbose_name, **{**defaults, "validators": [MinValueValidator(0)], **options})
+
+    def deconstruct(self) -> Any:
+        name, _path, args, kwargs = super().deconstruct()
+        return name, "django.db.models.DecimalField", args, kwargs
+
+    def formfield(self, **kwargs: Any) -> Any:
+        return super().formfield(**{"form_class": CreditsFormField, **kwargs})
+
+    def parse_cell(self, text: str) -> Decimal:
+        """Return the value for the text of a cell, which may have a decimal comma; raise ``ValidationError``."""
+        if not re.fullmatch(r"[+-]?[0-9]+([.,][0-9]+)?", text):
+            raise ValidationError(self.error_messages["invalid"], code="invalid")
+        value: Decimal = self.clean(Decimal(text.replace(",", ".")), None)
+        return value
+
+
 class _CaseInsensitive:
     """
     Compares without regard to case, also for letters beyond ASCII, on SQLite too.
@@ -105,11 +154,15 @@ class CaseInsensitiveContains(_CaseInsensitive, lookups.IContains):
     pass
 
 
+class CaseInsensitiveStartsWith(_CaseInsensitive, lookups.IStartsWith):
+    pass
+
+
 class CaseInsensitiveExact(_CaseInsensitive, lookups.IExact):
     pass
 
 
-class CaseInsensitiveLike(_CaseInsensitive, models.Lookup[Any]):
+class CaseInsensitiveLike(_CaseInsensitive, models.Lookup):
     """Compares with a normalized LIKE pattern: one that ``icontains`` makes from a text, or a ``QueryParameter``."""
 
     lookup_name = "matches"
@@ -122,5 +175,10 @@ class CaseInsensitiveLike(_CaseInsensitive, models.Lookup[Any]):
 
 
 for _field in (NormalizedCharField, NormalizedEmailField):
-    for _lookup in (CaseInsensitiveContains, CaseInsensitiveExact, CaseInsensitiveLike):
+    for _lookup in (
+        CaseInsensitiveContains,
+        CaseInsensitiveStartsWith,
+        CaseInsensitiveExact,
+        CaseInsensitiveLike,
+    ):
         _field.register_lookup(_lookup)

@@ -1,4 +1,6 @@
-"""Models of the API clients, of responses stored for retries, of cached values, and of the record of access."""
+"""
+Models: API clients, responses that are stored for retries, cached values, and the record of access to personal data.
+"""
 
 from typing import Any
 
@@ -11,7 +13,8 @@ from oauth2_provider.models import AbstractApplication
 
 class ApiClient(AbstractApplication):
     """
-    A program that gets tokens by the client credentials grant, only for the scopes that it was created with.
+    A program that gets tokens by the client credentials grant (OAuth2), for at most the scopes that it was created
+    with.
 
     ``user`` is its service account: the journal names it as the actor, and deactivating it stops the program.
     """
@@ -19,7 +22,8 @@ class ApiClient(AbstractApplication):
     scope = models.TextField(
         _("scope"), blank=True, help_text=_("The scopes that the client can request, separated by spaces.")
     )
-    # Stored, not derived from the lists: deleting a term removes it from them, and must not make the client unlimited.
+    # This is stored and not derived from the two lists, because deleting the last term of a client must not make the
+    # client unlimited.
     is_limited = models.BooleanField(
         _("limited"),
         default=False,
@@ -46,7 +50,7 @@ class ApiClient(AbstractApplication):
 
 
 class CachedValue(models.Model):
-    """A value, as JSON, of the cache that logins use. It is not valid after ``expires_at``."""
+    """A value in the cache that logins use, stored as JSON. The value is not valid after ``expires_at``."""
 
     key = models.CharField(max_length=255, primary_key=True)
     value = models.TextField()
@@ -101,6 +105,7 @@ class PersonalDataAccess(models.Model):
 
     class Subject(models.TextChoices):
         STUDENT = "student", _("student")
+        STUDENTS = "students", _("students")
         ROSTER = "roster", _("roster")
         IMPORT = "import", _("rows of an import")
         ENROLLMENTS = "enrollments", _("enrollments")
@@ -170,7 +175,11 @@ class PersonalDataAccess(models.Model):
 
     @property
     def about(self) -> str:
-        """The subject's id, the course's key or the scope. A record of access must not show names of persons."""
+        """
+        Identifies the student, course, import or scope that the entry is about.
+
+        A record of access must not show names of persons.
+        """
         if self.course_id:
             return self.course.full_code if self.course else str(self.course_id)
         return str(self.student_id or self.file_import_id or self.scope or "–")

@@ -6,9 +6,9 @@ from typing import Any
 
 from school.i18n.stored_messages import join_messages, parts_to_json, truncate_message
 from school.i18n.stored_messages import translatable as _
-from school.validators import identifier_fault, parse_ids
+from school.identifiers import identifier_fault, parse_ids
 
-MAX_MESSAGE = 500  # characters
+MAX_MESSAGE = 500  # the maximum number of characters of a quoted value
 
 
 def shorten(text: str, limit: int = MAX_MESSAGE) -> str:
@@ -38,6 +38,10 @@ class Refusal:
     def with_field(self, field: str) -> "Refusal":
         """Return a copy of the refusal with this field."""
         return dataclasses.replace(self, field=field)
+
+    def without_field(self) -> "Refusal":
+        """Return a copy of the refusal for a request that has no fields."""
+        return dataclasses.replace(self, field=None)
 
     def as_error(self) -> dict[str, Any]:
         """Return the refusal as an API response lists it."""

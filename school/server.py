@@ -1,4 +1,6 @@
-"""Checks before the start, and command lines, of the production server (granian) and of the background worker."""
+"""
+Command lines of the production server (granian) and of the background worker, and the checks before the server starts.
+"""
 
 import os
 import shutil
@@ -10,7 +12,8 @@ from pathlib import Path
 from django.conf import settings
 from django.db import DatabaseError
 
-from school.db.migrated import NOT_MIGRATED, is_migrated
+from school.db.migration_check import NOT_MIGRATED, is_migrated
+from school.db.session_checks import POOLER_DROPS_OPTIONS, WITHOUT_OPTIONS, session_fault
 
 # Seconds that running requests have to finish when the server stops. Only requests that wait for changes can take
 # longer, and their clients repeat them.
@@ -53,11 +56,13 @@ def check_https() -> None:
 
 def check_database() -> str:
     """
-    Raise ``ServerStartError`` if migrations are not applied.
+    Raise ``ServerStartError`` if migrations are not applied, or a pooler drops the options of the connection.
 
     Return a warning if the database does not answer (the server responds with 503 until it does), else "".
     """
     try:
+        if session_fault() == WITHOUT_OPTIONS:
+            raise ServerStartError(POOLER_DROPS_OPTIONS)
         if is_migrated():
             return ""
     except DatabaseError:
@@ -67,9 +72,10 @@ def check_database() -> str:
 
 def server_command_line(*, host: str, port: int, workers: int, threads: int) -> list[str]:
     """
-    Return granian's command line. Each process has ``CHANGES_WAITERS`` more threads for requests that wait for changes.
+    Return granian's command line.
 
-    Granian's access log stays off: School logs each request, without its path.
+    Each process has ``CHANGES_WAITERS`` more threads for requests that wait for changes. Granian's access log stays
+    off: School logs each request, without its path.
     """
     return [
         sys.executable,
@@ -81,11 +87,12 @@ def server_command_line(*, host: str, port: int, workers: int, threads: int) -> 
         f"--workers={workers}",
         f"--blocking-threads={threads + settings.CHANGES_WAITERS}",
         "--no-ws",
-        "--http=1",  # an HTTP/2 body needs no length, and WSGI reads a body without a length as empty
+        "--http=1",  # an HTTP/2 body may have no length, and WSGI reads a body without a length as empty
         "--no-access-log",
         f"--workers-kill-timeout={SHUTDOWN_TIMEOUT}",
-        "--respawn-failed-workers",  # otherwise a killed process stops the server
-        "--log-level=error",  # hides the warning that there are more threads than processors, which is intended
+        "--respawn-failed-workers",  # without this option, the server stops if one of its processes is killed
+        # This option hides the warning that there are more threads than processors, which is intended.
+        "--log-level=error",
         "school.wsgi:application",
     ]
 
@@ -101,7 +108,7 @@ def make_metrics_folder() -> str:
 
 
 def worker_command_line() -> list[str]:
-    """Return the command line of a worker that runs the background tasks."""
+    """Return the command line of a worker that processes imports and runs the periodic tasks."""
     return [sys.executable, str(settings.BASE_DIR / "manage.py"), "work"]
 
 

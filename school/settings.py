@@ -4,59 +4,31 @@ Django settings, read from the environment or from the file ``.env``.
 All variables are listed in docs/settings.md. A missing or malformed one stops the start with a one-sentence error.
 """
 
+import tomllib
 import warnings
 from datetime import timedelta
-from io import StringIO
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
-import environ
 from django.core.exceptions import ImproperlyConfigured
-from psycopg import IsolationLevel
 
+from school import environment
 from school.accounts import settings as accounts
-from school.api.settings import OAUTH2_PROVIDER, REST_FRAMEWORK, SCOPES, SPECTACULAR_SETTINGS  # noqa: F401  # read by libraries
-from school.desk.theme import UNFOLD  # read by the theme of the admin
+from school.admin_site.theme import UNFOLD  # the theme of the admin reads this setting
+from school.api.settings import OAUTH2_PROVIDER, REST_FRAMEWORK, SCOPES, SPECTACULAR_SETTINGS  # noqa: F401  # libraries read them
+from school.db.settings import database_settings
+from school.deployment_checks import REPLACED_CHECKS
+from school.environment import Environment
 from school.http.client_ip import parse_trusted_proxies
+from school.observability.error_reports import start_error_reports
 from school.observability.logging import logging_config
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 
-class Env(environ.Env):
-    """Reads variables. The error for a malformed one does not contain the value, which may be a password."""
-
-    def get_value(self, var: str, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return super().get_value(var, *args, **kwargs)
-        except ValueError:
-            raise ImproperlyConfigured(f"{var} must be a number.") from None
-
-
-env = Env()
-
-
-def read_file(path: str) -> None:
-    """Read variables from a file. Ignore a missing file; raise ``ImproperlyConfigured`` for an unreadable one."""
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return
-    except (OSError, UnicodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise ImproperlyConfigured(f"Cannot read the settings in {path}: {reason}.") from None
-    env.read_env(StringIO(text))
-
-
-def flag(name: str, *, default: bool) -> bool:
-    value = env.str(name, default=str(default)).lower()
-    if value not in ("true", "false"):
-        raise ImproperlyConfigured(f"{name} must be true or false, not {value!r}.")
-    return value == "true"
-
-
-read_file(env.str("ENV_FILE", default=str(BASE_DIR / ".env")))
+env = Environment()
+flag = env.flag
+env.load(env.str("ENV_FILE", default=str(BASE_DIR / ".env")))
 
 # Security
 
@@ -71,9 +43,11 @@ SECRET_KEY_FALLBACKS = [key for key in env.list("SECRET_KEY_FALLBACKS", default=
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
+SILENCED_SYSTEM_CHECKS = REPLACED_CHECKS
+
 HTTPS = flag("HTTPS", default=True)
 SECURE_SSL_REDIRECT = HTTPS
-SECURE_REDIRECT_EXEMPT = [r"^health(/|$)", r"^metrics$"]  # probed within the local network, over plain HTTP
+SECURE_REDIRECT_EXEMPT = [r"^health(/|$)", r"^metrics$"]  # load balancers request these over plain HTTP
 SESSION_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_SECURE = HTTPS
 # A browser accepts a cookie with this prefix only over HTTPS and from this host: no sibling domain can set one.
@@ -81,10 +55,13 @@ _COOKIE_PREFIX = "__Host-" if HTTPS else ""
 SESSION_COOKIE_NAME = f"{_COOKIE_PREFIX}sessionid"
 CSRF_COOKIE_NAME = f"{_COOKIE_PREFIX}csrftoken"
 LANGUAGE_COOKIE_NAME = f"{_COOKIE_PREFIX}django_language"
-MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"  # not in cookies: messages name students
-SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
-SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
-SECURE_HSTS_PRELOAD = HTTPS
+# Messages are not stored in cookies, because they name students.
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
+# Browsers refuse plain HTTP for this time. Subdomains are other services, and preloading cannot be undone.
+HSTS_SECONDS = env.int("HSTS_SECONDS", default=3_600)
+if HSTS_SECONDS < 0:
+    raise ImproperlyConfigured("HSTS_SECONDS must be 0 or more.")
+SECURE_HSTS_SECONDS = HSTS_SECONDS if HTTPS else 0
 TRUSTED_PROXIES = parse_trusted_proxies(env.str("TRUSTED_PROXIES", default="0"))
 if flag("BEHIND_TLS_PROXY", default=False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
@@ -100,6 +77,7 @@ INSTALLED_APPS = [
     "bulk",
     "courses",
     "students",
+    "oneroster",
     "unfold.apps.BasicAppConfig",
     "unfold.contrib.filters",
     "unfold.contrib.simple_history",
@@ -111,8 +89,6 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django_filters",
     "django_structlog",
-    "django_tasks",
-    "django_tasks_db",
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "oauth2_provider",
@@ -120,44 +96,47 @@ INSTALLED_APPS = [
     "simple_history",
 ]
 
-# Requests from programs, load balancers and Prometheus have their own middleware: docs/decisions/0037.
-API_PREFIXES = ("/api/", "/oauth/", "/health", "/metrics")
+# Requests under these prefixes have their own middleware: docs/decisions/0037.
+API_PREFIXES = ("/api/", "/oauth/", "/.well-known/", "/ims/", "/health", "/metrics")
 API_MIDDLEWARE = [
-    "school.http.middleware.RequestLogMiddleware",  # first, so that every response has the request id
+    "school.http.request_log.RequestLogMiddleware",  # first, so that every response has the request id
+    "oneroster.middleware.StandardErrorsMiddleware",  # before all middleware that can answer with an error
     "school.http.csp.ContentSecurityPolicyMiddleware",
-    "school.http.middleware.CacheControlMiddleware",
-    "school.http.middleware.RequestLimitsMiddleware",
-    "school.http.middleware.ProbeMiddleware",  # before all middleware that checks the host
+    "school.http.cache_control.CacheControlMiddleware",
+    "school.http.request_checks.RequestChecksMiddleware",
+    "school.http.probe_middleware.ProbeMiddleware",  # this must precede all middleware that checks the host
     "school.http.rate_limit.RateLimitMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "school.i18n.middleware.LanguageMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "bulk.upload_permission.UploadPermissionMiddleware",  # before the CSRF check of the view, which reads the file
+    # This must precede the CSRF check of the view, which reads the file.
+    "bulk.upload_permission_middleware.UploadPermissionMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "simple_history.middleware.HistoryRequestMiddleware",
-    "axes.middleware.AxesMiddleware",  # last, so that it can replace the response for a locked client
+    "axes.middleware.AxesMiddleware",  # this is last, so that it can replace the response for a locked client
 ]
 MIDDLEWARE = [
-    "school.http.api_middleware.ApiMiddleware",  # handles requests under API_PREFIXES by API_MIDDLEWARE
-    "school.http.middleware.RequestLogMiddleware",  # first, so that every response has the request id
+    "school.http.api_middleware.ApiMiddleware",  # this handles requests under API_PREFIXES by API_MIDDLEWARE
+    "school.http.request_log.RequestLogMiddleware",  # first, so that every response has the request id
     "school.http.csp.ContentSecurityPolicyMiddleware",
-    "school.http.middleware.RequestLimitsMiddleware",
+    "school.http.request_checks.RequestChecksMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "school.i18n.middleware.LanguageMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "bulk.upload_permission.UploadPermissionMiddleware",  # before CsrfViewMiddleware, which reads the file
+    "bulk.upload_permission_middleware.UploadPermissionMiddleware",  # before the CSRF check, which reads the file
     "django.middleware.csrf.CsrfViewMiddleware",
-    "school.http.middleware.FormLimitsMiddleware",
+    "school.http.html_whitespace.HtmlWhitespaceMiddleware",
+    "school.http.form_limits.FormLimitsMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "school.accounts.session_timeout.SessionTimeoutMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "simple_history.middleware.HistoryRequestMiddleware",
-    "axes.middleware.AxesMiddleware",  # last, so that it can replace the response for a locked login
+    "axes.middleware.AxesMiddleware",  # this is last, so that it can replace the response for a locked login
 ]
 
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
@@ -166,7 +145,7 @@ if METRICS_TOKEN:
 
 ROOT_URLCONF = "school.urls"
 WSGI_APPLICATION = "school.wsgi.application"
-APPEND_SLASH = True  # for the admin; the API accepts both spellings
+APPEND_SLASH = True  # for the admin; the API accepts paths with and without a trailing slash
 
 TEMPLATES = [
     {
@@ -177,6 +156,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "school.accounts.password_reset.password_reset_link",
             ],
         },
     },
@@ -185,74 +165,62 @@ TEMPLATES = [
 # Database
 
 # Seconds to wait for a lock of another transaction; 0: without a limit, on SQLite 20 seconds (for commands).
-LOCK_TIMEOUT = env.int("LOCK_TIMEOUT", default=0)
+LOCK_TIMEOUT = env.int("LOCK_TIMEOUT", default=environment.default_timeout)
 # Seconds that a request waits for PostgreSQL in total; 0: without a limit (for commands).
-DATABASE_TIMEOUT = env.int("DATABASE_TIMEOUT", default=0)
+DATABASE_TIMEOUT = env.int("DATABASE_TIMEOUT", default=environment.default_timeout)
 try:
-    with warnings.catch_warnings(action="ignore"):  # the warnings print the password
+    with warnings.catch_warnings(action="ignore"):  # the warnings of django-environ print the password
         DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'school.sqlite3'}")}
-except ValueError:  # its text may contain the password
+except ValueError:  # the text of the error may contain the password
     raise ImproperlyConfigured(
         "DATABASE_URL is malformed: write postgres://USER:PASSWORD@HOST:PORT/NAME, and what is no letter or digit in "
         "the password as %XX."
     ) from None
-if DATABASES["default"].get("ENGINE") not in ("django.db.backends.sqlite3", "django.db.backends.postgresql"):
-    raise ImproperlyConfigured("DATABASE_URL must begin with sqlite:/// or postgres://.")
-_options = DATABASES["default"].setdefault("OPTIONS", {})  # the URL may contain options, such as sslmode
-if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
-    DATABASES["default"]["ENGINE"] = "school.db.sqlite"
-    # Keep connections open: closing the last one deletes the write-ahead log, and on a full disk the database could
-    # not be opened again, not even for reading.
-    DATABASES["default"]["CONN_MAX_AGE"] = None
-    _options |= {
-        # Take the write lock at BEGIN: a transaction that reads first and writes later
-        # would otherwise fail with "database is locked" instead of waiting.
-        "transaction_mode": "IMMEDIATE",
-        "timeout": LOCK_TIMEOUT or 20,
-        # With recursive triggers, REPLACE fires the triggers that protect the journal and the record of access. With
-        # secure_delete, deleted or changed data is overwritten with zeros.
-        "init_command": (
-            "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA recursive_triggers=ON; PRAGMA secure_delete=ON;"
-        ),
-    }
-else:
-    DATABASES["default"]["ENGINE"] = "school.db.postgresql"
-    DATABASES["default"]["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", default=60)
-    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
-    # With None, psycopg prepares no statement, not even one executed with prepare=True.
-    _options["prepare_threshold"] = 0 if flag("PREPARED_STATEMENTS", default=True) else None
-    # Seats are counted after the lock is acquired, and the count must see all rows committed by then. So the isolation
-    # level does not depend on the server's default.
-    _options["isolation_level"] = IsolationLevel.READ_COMMITTED
-    # Detects within a minute a server that disappeared without closing the connection, also without a timeout.
-    for _name, _value in {"idle": 30, "interval": 10, "count": 3}.items():
-        _options.setdefault(f"keepalives_{_name}", _value)
-    _options.setdefault("tcp_user_timeout", 60_000)
-    # The server cancels a statement half a second before the client stops waiting, so that the client gets the server's
-    # error. The client's own timeout applies only if the server does not respond.
-    _limits = {"lock_timeout": LOCK_TIMEOUT * 1000, "statement_timeout": max(DATABASE_TIMEOUT * 1000 - 500, 0)}
-    _set = [f"-c {name}={milliseconds}" for name, milliseconds in _limits.items() if milliseconds]
-    # One plan fits all values of prepared statements. Memoize costs more than it saves for small pages.
-    _set += ["-c plan_cache_mode=force_generic_plan", "-c enable_memoize=off"]
-    _options["options"] = " ".join([_options.get("options", ""), *_set]).strip()
-    if DATABASE_TIMEOUT:
-        _options["wait_budget"] = DATABASE_TIMEOUT
+if database_password := env.str("DATABASE_PASSWORD", default=""):
+    DATABASES["default"]["PASSWORD"] = database_password
+POOLER = env.str("POOLER", default="")
+DATABASES["default"] = database_settings(
+    DATABASES["default"],
+    lock_timeout=LOCK_TIMEOUT,
+    database_timeout=DATABASE_TIMEOUT,
+    max_age=env.int("CONN_MAX_AGE", default=60),
+    pooler=POOLER,
+    prepared_statements=flag("PREPARED_STATEMENTS", default=not POOLER),
+)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Imports
 
-# The kinds of imports, in the order in which they depend on each other.
+# The kinds of imports and their importers. A kind may refer to the kinds before it.
 IMPORT_KINDS = {
+    "terms": "courses.term_imports.TermImporter",
     "students": "students.imports.StudentImporter",
     "courses": "students.imports.CourseWithSeatsImporter",
+    "holds": "students.imports.HoldImporter",
     "enrollments": "students.imports.EnrollmentImporter",
 }
 # Functions of the apps that the health and metrics endpoints call.
 READINESS_CHECKS = {"worker": "bulk.monitoring.worker_state"}
-METRIC_SOURCES = ["bulk.monitoring.import_metrics"]
+METRIC_SOURCES = [
+    "bulk.monitoring.import_metrics",
+    "students.monitoring.feed_metrics",
+    "school.backups.last_backup.backup_metrics",
+]
+# Pages of the apps in the admin that belong to no model: the route, the view and the name of the URL.
+ADMIN_PAGES = [("oneroster/", "oneroster.admin.export_page", "oneroster")]
 MAX_UPLOAD_BYTES = env.int("MAX_UPLOAD_BYTES", default=268_435_456)
 MAX_UNZIPPED_BYTES = env.int("MAX_UNZIPPED_BYTES", default=2_147_483_648)
-TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
+
+# The functions of the apps that workers run regularly, each with its interval; None: daily; 0: after each poll for
+# imports.
+HOUSEKEEPING_HOUR = env.int("HOUSEKEEPING_HOUR", default=3)  # an hour of TIME_ZONE
+if not 0 <= HOUSEKEEPING_HOUR <= 23:
+    raise ImproperlyConfigured("HOUSEKEEPING_HOUR must be from 0 to 23.")
+PERIODIC_TASKS = {
+    "publish_oneroster": ("oneroster.publishing.publish", timedelta(0)),
+    "promote_waitlists": ("students.housekeeping.promote_waitlists", timedelta(minutes=5)),
+    "housekeeping": ("students.housekeeping.clean_up", None),
+}
 
 # Retention periods of personal data, applied by `manage.py apply_retention`; 0 keeps uploads or students forever.
 RETENTION_ANSWERS_DAYS = env.int("RETENTION_ANSWERS_DAYS", default=1)
@@ -264,13 +232,26 @@ if min(RETENTION_ANSWERS_DAYS, RETENTION_REFUSALS_DAYS, RETENTION_UPLOADS_DAYS +
         "RETENTION_ANSWERS_DAYS and RETENTION_REFUSALS_DAYS must be 1 or more, the other RETENTION_… must be 0 or more."
     )
 
+# OneRoster
+ONEROSTER_ORG_NAME = env.str("ONEROSTER_ORG_NAME", default="School").strip()
+# All ids of OneRoster depend on the identifier: after a change, all records are deleted and added again.
+ONEROSTER_ORG_IDENTIFIER = env.str("ONEROSTER_ORG_IDENTIFIER", default="school").strip()
+# Days for which OneRoster shows records that were deleted or erased, as "tobedeleted".
+ONEROSTER_TOMBSTONE_DAYS = env.int("ONEROSTER_TOMBSTONE_DAYS", default=30)
+if not all(0 < len(each) <= 200 for each in (ONEROSTER_ORG_NAME, ONEROSTER_ORG_IDENTIFIER)):
+    raise ImproperlyConfigured("ONEROSTER_ORG_NAME and ONEROSTER_ORG_IDENTIFIER must have 1 to 200 characters.")
+if not 1 <= ONEROSTER_TOMBSTONE_DAYS <= 3_650:
+    raise ImproperlyConfigured("ONEROSTER_TOMBSTONE_DAYS must be from 1 to 3650.")
+
 # Languages and time
 
 # The languages that the folder locale/ has catalogs for.
 LANGUAGES = [("en", "English"), ("de", "Deutsch"), ("es", "Español")]
-LANGUAGE_CODE = env.str("LANGUAGE_CODE", default="en")  # if a browser requests none of them
+LANGUAGE_CODE = env.str("LANGUAGE_CODE", default="en")  # the language if the browser requests none of them
 if LANGUAGE_CODE not in dict(LANGUAGES):
     raise ImproperlyConfigured(f"LANGUAGE_CODE must be one of {', '.join(dict(LANGUAGES))}, not {LANGUAGE_CODE!r}.")
+VERSION = tomllib.loads((BASE_DIR / "pyproject.toml").read_text())["project"]["version"]  # shown below each page
+FORMAT_MODULE_PATH = "school.i18n.locale_formats"
 LOCALE_PATHS = [BASE_DIR / "locale"]
 LANGUAGE_COOKIE_AGE = 31_536_000
 LANGUAGE_COOKIE_HTTPONLY = True
@@ -278,7 +259,7 @@ LANGUAGE_COOKIE_SAMESITE = "Lax"
 LANGUAGE_COOKIE_SECURE = HTTPS
 USE_I18N = True
 USE_TZ = True
-TIME_ZONE = env.str("TIME_ZONE", default="UTC")  # the zone of term dates and deadlines
+TIME_ZONE = env.str("TIME_ZONE", default="UTC")  # the time zone of term dates and deadlines
 try:
     ZoneInfo(TIME_ZONE)
 except (KeyError, ValueError, OSError):
@@ -289,8 +270,10 @@ except (KeyError, ValueError, OSError):
 # Static files
 
 STATIC_URL = "static/"
-# WhiteNoise serves the packages' static files directly, so `collectstatic` is not needed.
-WHITENOISE_USE_FINDERS = True
+# The folder of `collectstatic`. Without it, WhiteNoise serves the files of the packages directly.
+STATIC_ROOT = env.str("STATIC_ROOT", default="") or None
+WHITENOISE_USE_FINDERS = STATIC_ROOT is None
+FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o755  # for collectstatic: the user of the server reads its folders
 
 # Authentication
 
@@ -307,7 +290,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 AUTHENTICATION_BACKENDS = [
     "axes.backends.AxesStandaloneBackend",
-    "school.access.row_scope.OwnCoursesBackend",  # before the backend that grants permissions
+    "school.accounts.backends.OwnCoursesBackend",  # precedes the backend that grants permissions
     "school.accounts.backends.StaffBackend",
 ]
 AXES_HANDLER = "school.accounts.lockout.LoginHandler"
@@ -315,7 +298,8 @@ AXES_FAILURE_LIMIT = env.int("LOGIN_FAILURES", default=5)
 AXES_COOLOFF_TIME = timedelta(minutes=env.int("LOGIN_LOCK_MINUTES", default=15))
 if AXES_FAILURE_LIMIT < 1:
     raise ImproperlyConfigured("LOGIN_FAILURES must be 1 or more.")
-AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]  # a name is locked only for the address that failed
+# A user name is locked only for the address of the failed logins.
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_RESET_ON_SUCCESS = True
 AXES_USERNAME_CALLABLE = "school.accounts.lockout.username_of"
@@ -323,7 +307,7 @@ AXES_CLIENT_IP_CALLABLE = "school.http.client_ip.client_address"
 AXES_LOCKOUT_CALLABLE = "school.accounts.lockout.lockout_response"
 AXES_SENSITIVE_PARAMETERS = ["username", "password", "client_id", "client_secret", "csrfmiddlewaretoken", "ip_address"]
 AXES_DISABLE_ACCESS_LOG = True
-AXES_ENABLE_ADMIN = False  # school.admin shows the locked logins
+AXES_ENABLE_ADMIN = False  # no admin of django-axes, because school.admin shows the locked logins
 AXES_VERBOSE = False
 
 # A session ends when the browser closes, after SESSION_IDLE_MINUTES without activity, or SESSION_HOURS after the login.
@@ -336,7 +320,7 @@ if SESSION_COOKIE_AGE < 60 or SESSION_HOURS < 1:
 
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
-# Off, optional for staff, or required: docs/access.md.
+# The second factor: off, optional for staff, or required. See docs/access.md.
 SECOND_FACTOR = env.str("SECOND_FACTOR", default=accounts.OFF)
 SSO = accounts.SingleSignOn(
     issuer=env.str("OIDC_ISSUER", default=""),
@@ -355,6 +339,22 @@ if SECOND_FACTOR != accounts.OFF:
 if SECOND_FACTOR == accounts.REQUIRED:
     MIDDLEWARE.insert(-1, "school.accounts.mfa_required.SecondFactorMiddleware")
 
+# Mail. Only the password reset sends any: without EMAIL_HOST there is none.
+
+EMAIL_HOST = env.str("EMAIL_HOST", default="")
+EMAIL_PORT = env.int("EMAIL_PORT", default=587)
+EMAIL_HOST_USER = env.str("EMAIL_USER", default="")
+EMAIL_HOST_PASSWORD = env.str("EMAIL_PASSWORD", default="")
+EMAIL_SECURITY = env.str("EMAIL_SECURITY", default="starttls")
+DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default="")
+EMAIL_TIMEOUT = 10
+EMAIL_USE_TLS, EMAIL_USE_SSL = EMAIL_SECURITY == "starttls", EMAIL_SECURITY == "tls"
+if EMAIL_SECURITY not in ("starttls", "tls", "off"):
+    raise ImproperlyConfigured("EMAIL_SECURITY must be starttls, tls or off.")
+if EMAIL_HOST and "@" not in DEFAULT_FROM_EMAIL:
+    raise ImproperlyConfigured("EMAIL_HOST needs EMAIL_FROM, the address that mails come from.")
+PASSWORD_RESET_TIMEOUT = 3_600  # seconds for which a link is valid
+
 OAUTH2_PROVIDER_APPLICATION_MODEL = "school.ApiClient"
 
 # API
@@ -366,7 +366,7 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 2_500
 REQUIRE_IF_MATCH = flag("REQUIRE_IF_MATCH", default=False)
 PROBLEM_TYPE_BASE = env.str("PROBLEM_TYPE_BASE", default="/problems/")
 
-# Requests per minute, 0 for no limit: for each account, and for each address without credentials or with invalid ones.
+# The maximum requests per minute: of an account, and of an address without valid credentials; 0: without a limit.
 API_RATE_CLIENT = env.int("API_RATE_CLIENT", default=30_000)
 API_RATE_ANONYMOUS = env.int("API_RATE_ANONYMOUS", default=300)
 API_RATE_FAILED = env.int("API_RATE_FAILED", default=60)
@@ -390,4 +390,8 @@ if REFUSALS_SECONDS < 0:
 # Logs
 
 LOGGING = logging_config(as_json=flag("LOG_JSON", default=not DEBUG), level=env.str("LOG_LEVEL", default="INFO"))
-DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False  # an address is personal data
+DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False  # addresses are not logged, because an address is personal data
+
+# Reports of errors, if SENTRY_DSN is set. They contain no personal data, as the logs.
+if sentry_dsn := env.str("SENTRY_DSN", default=""):
+    start_error_reports(sentry_dsn, release=VERSION)

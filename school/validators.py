@@ -1,130 +1,19 @@
-"""Validators of texts, identifiers and numbers that people enter, and their normalized form for comparison."""
+"""Validators of model fields: identifiers, plain texts, email domains and dates."""
 
-import re
-import unicodedata
 from datetime import date
-from functools import lru_cache
-from itertools import chain
-from typing import Literal
 
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy
 
-from school.i18n.stored_messages import join_messages
 from school.i18n.stored_messages import translatable as _
-
-# Characters that are invisible although Unicode classifies them as letters, marks and symbols: fillers, variation
-# selectors, the blank Braille pattern.
-_BLANK_CHARACTERS = {
-    *(0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0),
-    *range(0x180B, 0x1810),
-    *range(0xFE00, 0xFE10),
-    *range(0xE0100, 0xE01F0),
-}
-
-
-def is_invisible(character: str) -> bool:
-    """Return True for whitespace, format characters and fillers, but not for other control characters."""
-    return (
-        character.isspace()
-        or unicodedata.category(character) in ("Cf", "Zs", "Zl", "Zp")
-        or ord(character) in _BLANK_CHARACTERS
-    )
-
-
-# The characters that are trimmed from the ends of every value.
-# Between the two ranges, Unicode has ideographs and no invisible characters.
-INVISIBLE = "".join(each for each in map(chr, chain(range(0x20000), range(0xE0000, 0xE0200))) if is_invisible(each))
-
-
-# Python sorts the combining marks after a letter in quadratic time: a million of them take half an hour.
-_MARKS = re.escape("".join(character for character in map(chr, range(0x20000)) if unicodedata.combining(character)))
-_MANY_MARKS = re.compile(f"[{_MARKS}]{{31,}}")
-
-
-def normalize_unicode(form: Literal["NFC", "NFKC"], text: str) -> str:
-    """Return ``unicodedata.normalize(form, text)`` without quadratic time: long runs of marks are sorted first."""
-    if len(text) > 31:
-        text = _MANY_MARKS.sub(lambda marks: "".join(sorted(marks[0], key=unicodedata.combining)), text)
-    return unicodedata.normalize(form, text)
-
-
-def normalized(text: str) -> str:
-    """Return the form in which a text is stored and compared: NFC, without invisible characters at its ends."""
-    if text.isascii():
-        return text if text[:1] > " " and text[-1:] > " " else text.strip(INVISIBLE)  # most texts need no trimming
-    return normalize_unicode("NFC", text).strip(INVISIBLE)
-
-
-def normalized_email(text: str) -> str:
-    """
-    Return the form in which an email address is stored and compared: its domain is in lower case.
-
-    The rest of a valid address is ASCII, so that both databases compare addresses alike.
-    """
-    local, at, domain = normalized(text).rpartition("@")
-    if domain.isascii():
-        return f"{local}{at}{domain.lower()}"
-    domain = normalize_unicode("NFKC", normalize_unicode("NFKC", domain).lower())
-    return normalized(f"{local}{at}{domain}")
-
-
-def lookalike_key(text: str) -> str:
-    """
-    Return a key that is equal for texts that look alike.
-
-    It ignores case, invisible characters, full-width forms, kinds of dashes, and Unicode's ways to compose a letter.
-    """
-    return text.lower() if text.isascii() else _NOT_ASCII.sub(_fold_run, text.lower())
-
-
-# Short pieces, because the time to sort a run of combining characters grows with the square of its length.
-_NOT_ASCII = re.compile(r"[^\x00-\x7f]{1,200}")
-
-
-def _fold_run(run: re.Match[str]) -> str:
-    text = unicodedata.normalize("NFKD", run[0])
-    return unicodedata.normalize("NFKD", "".join(map(_fold_character, text)).casefold())
-
-
-@lru_cache(maxsize=1024)
-def _fold_character(character: str) -> str:
-    if character.isspace():
-        return " "
-    if is_invisible(character):
-        return ""
-    plain = _plain_equivalent(character)
-    return plain if plain.isascii() else character
-
-
-def is_plain(text: str) -> bool:
-    """Return True for a text without control characters: no line breaks, no tabs, no NUL."""
-    return text.isprintable() or not any(unicodedata.category(each) in ("Cc", "Cs", "Zl", "Zp") for each in text)
-
-
-# Characters that look like an ASCII character of identifiers, besides those that NFKC converts to one.
-_LOOK_ALIKES = {
-    **dict.fromkeys(
-        "\N{MINUS SIGN}\N{HYPHEN BULLET}\N{MODIFIER LETTER MINUS SIGN}\N{HEAVY MINUS SIGN}\N{SWUNG DASH}"
-        "\N{BOX DRAWINGS LIGHT HORIZONTAL}\N{BOX DRAWINGS HEAVY HORIZONTAL}\N{HORIZONTAL LINE EXTENSION}"
-        "\N{MODIFIER LETTER MACRON}",
-        "-",
-    ),
-    **dict.fromkeys("\N{FRACTION SLASH}\N{DIVISION SLASH}\N{BIG SOLIDUS}", "/"),
-    **dict.fromkeys("\u2018\u2019\u201a\u201b\u2032\u02bc\u2039\u203a", "'"),
-    **dict.fromkeys("\u201c\u201d\u201e\u201f\u00ab\u00bb", '"'),
-}
-_QUOTES = "\"'`"  # at the ends of an identifier they come from the file format, not from its author
-_REPLACEMENT_CHARACTERS = (
-    "\N{OBJECT REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}"  # replace characters that were lost
+from school.identifiers import (
+    REPLACEMENT_CHARACTERS,
+    character_fault,
+    character_name,
+    error_value_fault,
+    identifier_fault,
 )
-_ORDINARY = re.compile(r"[ -.0-?A-~]*")  # ASCII without "/", "@" and control characters
-_LETTERS = re.compile(r"[^\W\d_]+")
-
-
-# Identifiers have at most 64 characters. The characters of a longer text are checked one by one only up to here,
-# because a request may send millions.
-MAX_CHECKED = 200
+from school.text_normalization import is_invisible, is_plain, plain_equivalent
 
 
 def identifier(text: str) -> None:
@@ -140,169 +29,6 @@ def identifier(text: str) -> None:
         raise ValidationError(message, code="invalid_identifier")
 
 
-def identifier_fault(text: str) -> str | None:
-    """Return why a text cannot be an identifier, or None."""
-    if fault := _spreadsheet_fault(text) or _end_fault(text):
-        return fault
-    text = text[:MAX_CHECKED]
-    if not _ORDINARY.fullmatch(text):
-        for position, character in enumerate(text, 1):
-            if fault := _character_fault(character, position):
-                return fault
-        if fault := _mixed_alphabets_fault(text):
-            return fault
-    return None
-
-
-@lru_cache(maxsize=1024)
-def _is_plain_character(character: str) -> bool:
-    """Return True for a character that is visible and not a look-alike of another one."""
-    if character.isascii():
-        return character.isprintable() and character not in "/@"
-    if character in _REPLACEMENT_CHARACTERS or unicodedata.category(character) in ("Cc", "Cn", "Co", "Cs"):
-        return False
-    return not is_invisible(character) and _plain_equivalent(character) == character
-
-
-def _character_fault(character: str, position: int) -> str | None:
-    if _is_plain_character(character):
-        return None
-    named = {"character": character_name(character), "position": position}
-    plain = _plain_equivalent(character)
-    if is_invisible(character):
-        return _("Remove the invisible %(character)s at position %(position)s.") % named
-    if character in f"/@{_REPLACEMENT_CHARACTERS}" or unicodedata.category(character) in ("Cc", "Cn", "Co", "Cs"):
-        return _("Remove %(character)s at position %(position)s.") % named
-    if plain != character:
-        return _("Write %(meant)s instead of %(character)s at position %(position)s.") % {**named, "meant": plain}
-    return None
-
-
-@lru_cache(maxsize=1024)
-def _plain_equivalent(character: str) -> str:
-    """Return the plain equivalent of a character: a hyphen for a dash, A for a full-width A."""
-    plain = unicodedata.normalize("NFKC", character)
-    if plain[:1] in _LOOK_ALIKES:
-        return "".join(_LOOK_ALIKES.get(each, each) for each in plain)
-    return "-" if unicodedata.category(plain[:1] or " ") == "Pd" else plain
-
-
-def _mixed_alphabets_fault(text: str) -> str | None:
-    """Return a fault for a word with letters of several alphabets that look alike: a Cyrillic A in a Latin word."""
-    for word in _LETTERS.finditer(text):
-        alphabets = [unicodedata.name(letter, "").partition(" ")[0] for letter in word.group()]
-        if len({"LATIN", "CYRILLIC", "GREEK"}.intersection(alphabets)) > 1:
-            offset = next(place for place, each in enumerate(alphabets) if each in ("CYRILLIC", "GREEK"))
-            named = {"character": character_name(word.group()[offset]), "position": word.start() + offset + 1}
-            return _("%(character)s at position %(position)s is a letter of another alphabet. Replace it.") % named
-    return None
-
-
-_SCIENTIFIC_NOTATION = re.compile(r"-?\d+([.,]\d+)?E\+\d+", re.IGNORECASE)
-_WITH_A_DECIMAL = re.compile(r"(\d+)[.,]0{1,2}")
-_GROUPED = re.compile(r"\d{1,3}([,']\d{3})+([.]\d{1,2})?|\d{1,3}([.]\d{3})+,\d{1,2}")
-_PLACEHOLDERS = {"null", "nan", "undefined", "total", "gesamt", "summe"}  # null values, and labels of sum rows
-_ERROR_VALUE = re.compile(r"#[^\W\d_]+([/-][A-Z0])?[!?]|#N/?[AV]|#+")  # #REF!, #DIV/0!, #N/A, and in German #NV
-
-
-def _spreadsheet_fault(text: str) -> str | None:
-    """Return a fault for text that a spreadsheet or another program wrote instead of an identifier, with the remedy."""
-    if text.startswith("="):
-        return _("The value is a formula. Enter its result.")
-    if text.lower() in _PLACEHOLDERS:
-        return _("%(text)s means that there is no value, or marks a row of totals.") % {"text": text}
-    if fault := _error_value_fault(text):
-        return fault
-    if not text[:1].isdecimal() and not text.startswith("-"):
-        return None
-    if _SCIENTIFIC_NOTATION.fullmatch(text):
-        message = _("A spreadsheet has shortened a number to %(text)s, and digits are lost.")
-    elif _WITH_A_DECIMAL.fullmatch(text):
-        message = _("A spreadsheet has added a decimal to a number: %(text)s.")
-    elif _GROUPED.fullmatch(text):
-        message = _("A spreadsheet has added separators to a number: %(text)s.")
-    else:
-        return None
-    return join_messages([message % {"text": text}, _("Format the column as text and enter the value again.")])
-
-
-def _error_value_fault(text: str) -> str | None:
-    """Return a fault for a spreadsheet's error value, such as #REF!; None for other texts."""
-    if not text.startswith("#") or not _ERROR_VALUE.fullmatch(text):
-        return None
-    return _("%(text)s is the error value of a spreadsheet. Enter the value.") % {"text": text}
-
-
-def _end_fault(text: str) -> str | None:
-    """Return a fault for a quotation mark at an end, or for a "#", which begins a comment, at the start."""
-    for position in (1, len(text)):
-        character = text[position - 1 : position]
-        plain = _plain_equivalent(character)
-        if character and (plain in _QUOTES or (plain == "#" and position == 1)):
-            named = {"character": character_name(character), "position": position}
-            return _("Remove %(character)s at position %(position)s.") % named
-    return None
-
-
-def character_name(character: str) -> str:
-    """Return the name of a character for messages: U+200B ZERO WIDTH SPACE."""
-    return f"U+{ord(character):04X} {unicodedata.name(character, '')}".rstrip()
-
-
-def likely_identifiers(given: str) -> list[str]:
-    """Return identifiers that a text may mean: without invisible characters, or in another case; of long texts none."""
-    if len(given) > MAX_CHECKED:
-        return []
-    plain = _cleaned_key(given)
-    variants = [plain, plain.upper(), plain.lower(), plain.title(), plain.capitalize(), plain.swapcase()]
-    variants_by_form = dict.fromkeys(map(normalized, dict.fromkeys(variants)))
-    return [each for each in variants_by_form if each and each != given]
-
-
-def _cleaned_key(given: str) -> str:
-    """Return a key without its prefix, invisible characters, and characters that programs have added."""
-    text = given.removeprefix("number:").removeprefix("code:")
-    plain = normalized("".join(_plain_equivalent(each) for each in text if not is_invisible(each) or each == " "))
-    plain = plain.strip(f"#{_QUOTES}")
-    if match := _WITH_A_DECIMAL.fullmatch(plain):
-        plain = match[1]
-    elif re.fullmatch(r"\d{1,3}([,']\d{3})+", plain):
-        plain = plain.replace(",", "").replace("'", "")
-    return plain
-
-
-# Cyrillic and Greek letters that look like Latin ones.
-_LATIN = str.maketrans(
-    "\u0410\u0412\u0415\u041a\u041c\u041d\u041e\u0420\u0421\u0422\u0425\u0405\u0406\u0408\u0430\u0435\u043e\u0440\u0441\u0445"
-    "\u0391\u0392\u0395\u0397\u0399\u039a\u039c\u039d\u039f\u03a1\u03a4\u03a7\u0396\u03bf",
-    "ABEKMHOPCTXSIJaeopcxABEHIKMNOPTXZo",
-)
-_PIECES = re.compile(r"\d+|[^\W\d_]+")
-MAX_PIECES = 5
-MAX_DIGITS = 12
-
-
-def similar_identifiers(given: str) -> list[str]:
-    """
-    Return identifiers that an unknown key may mean: the likely identifiers, and rewritten ones.
-
-    People use other separators (``MATH 101``), spreadsheets drop leading zeros, and letters of other alphabets look
-    like Latin ones.
-    """
-    if len(given) > MAX_CHECKED:
-        return []
-    likely = likely_identifiers(given)
-    plain = _cleaned_key(given).translate(_LATIN)
-    if plain.isdecimal():
-        digits = plain.lstrip("0")
-        rewritten = [digits.zfill(width) for width in range(len(digits), MAX_DIGITS + 1)]
-    else:
-        pieces = _PIECES.findall(plain) if len(plain) <= 64 else []
-        joined_pieces = [gap.join(pieces) for gap in ("-", "", " ", "_", ".")] if len(pieces) <= MAX_PIECES else []
-        rewritten = [variant for each in (plain, *joined_pieces) for variant in (each, each.upper())]
-    return [each for each in dict.fromkeys([*likely, *rewritten]) if each and each != given]
-
-
 def plain_text(text: str) -> None:
     """
     Raise ``ValidationError`` for a text that was damaged: with control characters, lost characters or an error value.
@@ -314,7 +40,7 @@ def plain_text(text: str) -> None:
             gettext_lazy("Control characters are not allowed. Remove them."), code="control_characters"
         )
     for position, character in enumerate(text if not text.isascii() else "", 1):
-        if character in _REPLACEMENT_CHARACTERS:
+        if character in REPLACEMENT_CHARACTERS:
             message = _(
                 "A character was lost and replaced by %(character)s at position %(position)s. Enter the original "
                 "character."
@@ -322,15 +48,15 @@ def plain_text(text: str) -> None:
             raise ValidationError(
                 message % {"character": character_name(character), "position": position}, code="invalid"
             )
-    if fault := _error_value_fault(text):
+    if fault := error_value_fault(text):
         raise ValidationError(fault, code="invalid")
 
 
 def email_domain(text: str) -> None:
     """Raise ``ValidationError`` for an email address with a character that is invisible or a look-alike."""
     for position, character in enumerate(text, 1):
-        if not character.isascii() and (is_invisible(character) or _plain_equivalent(character) != character):
-            raise ValidationError(_character_fault(character, position) or "", code="invalid")
+        if not character.isascii() and (is_invisible(character) or plain_equivalent(character) != character):
+            raise ValidationError(character_fault(character, position) or "", code="invalid")
 
 
 def in_our_times(moment: date) -> None:
@@ -339,17 +65,4 @@ def in_our_times(moment: date) -> None:
         raise ValidationError(gettext_lazy("Use a year from 1900 to 9000."), code="year_out_of_range")
 
 
-MAX_ID = 2**63 - 1
-MAX_COUNT = 2**31 - 1  # what both databases store as an integer
-
-
-def parse_id(text: str) -> int:
-    """Return the database id in a text, 0 if it is not an id."""
-    is_id = re.fullmatch("[1-9][0-9]{0,18}", text) and int(text) <= MAX_ID
-    return int(text) if is_id else 0
-
-
-def parse_ids(text: str) -> list[int]:
-    """Return a list with the database id in a text; an empty list if it is not an id."""
-    found = parse_id(text)
-    return [found] if found else []
+MAX_COUNT = 2**31 - 1  # the largest integer that both databases store

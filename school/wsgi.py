@@ -14,15 +14,16 @@ from django.db import reset_queries
 from django.utils.functional import cached_property
 from django.utils.http import parse_header_parameters
 
+from school import environment
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "school.settings")
-# A waiting request occupies a thread, so it times out early, with 503.
-os.environ.setdefault("LOCK_TIMEOUT", "5")
-os.environ.setdefault("DATABASE_TIMEOUT", "5")
+# A request that waits for the database occupies a thread. So it times out early, with status 503.
+environment.default_timeout = 5
 
 
 class Request(WSGIRequest):
     """
-    A request that is always read as UTF-8. ``school.http.request_guard`` rejects other charsets.
+    A request that is always read as UTF-8. ``school.http.request_checks`` rejects other charsets.
 
     Django decodes the query by the charset of the Content-Type header, before any middleware: "rot13" would cause a
     500, and "zip" would decompress data.

@@ -1,1 +1,1 @@
-"""Stress tests of a running server: many clients at once, killed processes, slow senders and memory."""
+"""Stress tests of a running server: many concurrent clients, killed processes, slow senders and memory."""

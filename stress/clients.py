@@ -1,4 +1,4 @@
-"""Many concurrent HTTP clients; some of them have short timeouts and repeat their requests."""
+"""Many concurrent HTTP clients, some of which have short timeouts and repeat their requests."""
 
 import json
 import random
@@ -26,7 +26,7 @@ PAUSE = 0.1  # seconds before a client retries when no server responds
 
 @dataclass
 class Responses:
-    """The responses to clients, and their durations."""
+    """The numbers of responses by method and status, and the durations of the requests."""
 
     answers: Counter[tuple[str, int]] = field(default_factory=Counter)
     seconds: list[float] = field(default_factory=list)
@@ -73,7 +73,7 @@ class Client:
         """
         Return the status and the content of a response, and whether it is the response to the first attempt.
 
-        Retry with a long timeout after a timeout or a connection error.
+        After a timeout or a connection error, the request is repeated with a long timeout.
         """
         timeout = self.rng.uniform(*SHORT_TIMEOUTS) if self.rng.random() < self.impatience else LONG_TIMEOUT
         is_first = True

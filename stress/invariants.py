@@ -5,19 +5,21 @@ The checks share no code with School's rules, so that a mistake there is found h
 course, so within a course the ids of journal entries are in the order of the changes.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import groupby
+from decimal import Decimal
+from itertools import combinations, groupby
 from operator import attrgetter
+from typing import Any
 
 from django.db.models import Count, Prefetch
 from django.utils import timezone
 
-from courses.models import Course
-from students.events.log import replay, replayable_snapshot
-from students.models import Action, EnrollmentEvent, Status, StudentCourse
+from courses.models import Course, Grade
+from students.events.journal import replay, replayable_snapshot
+from students.models import Action, EnrollmentEvent, Status, Student, StudentCourse
 
 COURSE_FULL = "course_full"
 
@@ -42,14 +44,14 @@ def violations(limits: Limits = current_limits) -> list[str]:
 
 
 def duplicate_open_enrollments() -> Iterator[str]:
-    """Check that a student has at most one open enrollment in a course."""
+    """Return a sentence for each student with several open enrollments in a course."""
     pairs = StudentCourse.objects.open().order_by().values_list("student", "course").annotate(count=Count("pk"))
     for student_id, course_id, count in pairs.filter(count__gt=1):
         yield f"Student {student_id} has {count} open enrollments in course {course_id}."
 
 
 def waiting_despite_free_seats() -> Iterator[str]:
-    """Check that no student waits who could have a free seat."""
+    """Return a sentence for each student that waits although the rules allow a free seat."""
     taken = Counter(StudentCourse.objects.enrolled().order_by().values_list("course", flat=True))
     for waiter, reasons in waiting_enrollments():
         capacity = waiter.course.capacity
@@ -59,25 +61,117 @@ def waiting_despite_free_seats() -> Iterator[str]:
 
 def waiting_enrollments() -> Iterator[tuple[StudentCourse, set[str]]]:
     """Yield waitlisted enrollments by course and position, each with the reasons that prevent a seat now."""
-    completed = set(StudentCourse.objects.completed().order_by().values_list("student", "course__code"))
+    grades = {grade.code: grade for grade in Grade.objects.all()}
+    passed: dict[int, list[tuple[str, str]]] = defaultdict(list)
+    for student_id, code, grade in StudentCourse.objects.completed().values_list("student", "course__code", "grade"):
+        passed[student_id].append((code, grade))
     waivers = EnrollmentEvent.objects.filter(action=Action.ENROLL, to_status=Status.WAITLISTED).exclude(waived=[])
     waived = dict(waivers.values_list("enrollment", "waived"))
+    taken = credits_taken()
+    held = open_enrollments()
     now, today = timezone.now(), timezone.localdate()
     for waiter in StudentCourse.objects.in_waitlist_order().select_related("student", "course__term"):
         course = waiter.course
+        # The rules are asked as if the student had left the course that a swap ends.
+        left = next((row for row in held[waiter.student_id] if is_left_by(waiter, row)), None)
+        others = [row for row in held[waiter.student_id] if row.pk not in (waiter.pk, left and left.pk)]
+        seated = [row.course for row in others if row.status == Status.ENROLLED]
+        freed = left.course.credits if left and left.course.term_id == course.term_id else None
         is_against = {
             "student_inactive": not waiter.student.is_active,
             "course_inactive": not course.is_active,
             "enrollment_not_open": course.enrollment_opens_at is not None and now < course.enrollment_opens_at,
             "enrollment_closed": course.enrollment_closes_at is not None and now >= course.enrollment_closes_at,
             "term_ended": course.term is not None and today > course.term.ends_on,
-            "prerequisite_missing": not all((waiter.student_id, code) in completed for code in course.prerequisites),
+            "prerequisite_missing": not all(
+                _is_met(item, passed[waiter.student_id], grades) for item in course.prerequisites
+            ),
+            "corequisite_missing": not all(
+                code in (done for done, _grade in passed[waiter.student_id])
+                or (code, course.term_id) in ((each.code, each.term_id) for each in seated)
+                for code in course.corequisites
+            ),
+            "time_conflict": any(_meet_together(course, other) for other in seated),
+            "other_section": any(is_other_section(row, waiter) for row in others),
+            "too_many_credits": _exceeds(
+                taken[waiter.student_id, course.term_id] - (freed or 0), waiter.student, course
+            ),
         }
         yield waiter, {code for code, is_so in is_against.items() if is_so} - set(waived.get(waiter.pk, ()))
 
 
+def open_enrollments() -> dict[int, list[StudentCourse]]:
+    """Return the open enrollments by the id of the student."""
+    held: dict[int, list[StudentCourse]] = defaultdict(list)
+    for row in StudentCourse.objects.open().select_related("course__term").order_by("pk"):
+        held[row.student_id].append(row)
+    return held
+
+
+def is_left_by(waiter: StudentCourse, row: StudentCourse) -> bool:
+    """Return True if the student leaves the seat of ``row`` for the one that the student waits for."""
+    return row.status == Status.ENROLLED and row.course_id == waiter.instead_of_id
+
+
+def is_other_section(row: StudentCourse, other: StudentCourse) -> bool:
+    """Return True if two enrollments are in different sections of a course in the same term."""
+    own, different = row.course, other.course
+    return (own.code, own.term_id) == (different.code, different.term_id) and own.pk != different.pk
+
+
+def credits_taken() -> dict[tuple[int, int | None], Decimal]:
+    """Return the credits of enrolled and completed courses by the ids of student and term."""
+    taken: dict[tuple[int, int | None], Decimal] = defaultdict(Decimal)
+    rows = StudentCourse.objects.filter(status__in=(Status.ENROLLED, Status.COMPLETED), course__credits__gt=0)
+    for student_id, term_id, number in rows.order_by().values_list("student", "course__term", "course__credits"):
+        taken[student_id, term_id] += number
+    return taken
+
+
+def students_in_two_places() -> Iterator[tuple[int, Course, Course]]:
+    """Yield the students who have seats in two courses that meet at the same time, with these courses."""
+    for student_id, rows in open_enrollments().items():
+        for first, second in combinations([row.course for row in rows if row.status == Status.ENROLLED], 2):
+            if _meet_together(first, second):
+                yield student_id, first, second
+
+
+def _meet_together(first: Course, second: Course) -> bool:
+    """Return True if two courses meet at the same time; of their meetings only those without dates are known."""
+    if first.term and second.term:
+        terms = first.term, second.term
+        if min(term.ends_on for term in terms) < max(term.starts_on for term in terms):
+            return False
+    return first.pk != second.pk and any(
+        one["day"] == other["day"] and one["from"] < other["to"] and other["from"] < one["to"]
+        for one in first.meetings
+        for other in second.meetings
+    )
+
+
+def _exceeds(taken: Decimal, student: Student, course: Course) -> bool:
+    """Return True if the credits of the course are too many for the student, who has taken some in its term."""
+    if not course.term or not course.credits:
+        return False
+    maximum = course.term.max_credits if student.max_credits is None else student.max_credits
+    return maximum is not None and taken + course.credits > maximum
+
+
+def _is_met(item: Any, completions: list[tuple[str, str]], grades: dict[str, Grade]) -> bool:
+    """Return True if one of the completions, which are codes and grades, meets an item of prerequisites."""
+    minimum = grades.get(item["grade"]) if isinstance(item, dict) else None
+    codes = [item["course"]] if isinstance(item, dict) else item if isinstance(item, list) else [item]
+    for code, name in completions:
+        grade = grades.get(name)
+        if code in codes and (not grades or (not name and not minimum)):
+            return True
+        if code in codes and grade and grade.passes and (not minimum or (grade.rank or -1) >= (minimum.rank or 0)):
+            return True
+    return False
+
+
 def rows_that_differ_from_journal() -> Iterator[str]:
-    """Check that replaying the journal of each enrollment results in its row."""
+    """Return a sentence for each enrollment whose journal does not lead to its row."""
     journal = Prefetch("events", EnrollmentEvent.objects.order_by("pk"))
     for row in StudentCourse.objects.order_by("pk").prefetch_related(journal):
         try:
@@ -90,7 +184,9 @@ def rows_that_differ_from_journal() -> Iterator[str]:
 
 
 def seats_against_limits_or_order(limits: Limits = current_limits) -> Iterator[str]:
-    """Check that seats and waitlist places were given within the limits, and in order of arrival."""
+    """
+    Return a sentence for each seat or waitlist place that was given above the limits or not in the order of arrival.
+    """
     entries = EnrollmentEvent.objects.select_related("enrollment__course").order_by("enrollment__course", "pk")
     for _course, events in groupby(entries, attrgetter("enrollment.course_id")):
         course = _Course(limits)
@@ -105,7 +201,7 @@ def lost_enrollments(enrollment_ids: Iterable[int]) -> list[str]:
 
 
 def wrong_counts(course: Course, *, enrolled: int, waiting: int) -> list[str]:
-    """Return a sentence for each status with another number of students in the course than given."""
+    """Return a sentence for each status whose number of students in the course is not the expected one."""
     found = Counter(course.enrollments.open().order_by().values_list("status", flat=True))
     expected = {Status.ENROLLED.value: enrolled, Status.WAITLISTED.value: waiting}
     return [

@@ -3,7 +3,7 @@ Send list requests with random filters, orders, fields and page sizes.
 
 The memory of no process may grow.
 
-Each combination is a separate compiled statement. There are many more combinations than the cache can hold.
+Each combination is a separate compiled statement, and there are many more combinations than the cache can hold.
 """
 
 import random
@@ -19,15 +19,16 @@ from school.api.query_parameters import filters_of
 from stress.clients import Client, run_all
 from stress.server import running_server
 from students.api import EnrollmentViewSet, RosterViewSet, StudentCoursesViewSet
-from students.api.students_and_courses import CourseWithSeatsViewSet, StudentViewSet
+from students.api.courses_with_seats import CourseWithSeatsViewSet
+from students.api.students import StudentViewSet
 from students.models import StudentCourse
 
 REQUESTS, SHORT = 100_000, 10_000
 STEPS = 10
-MAX_MEGABYTES = 200  # MB for each process
+MAX_MEGABYTES = 200  # the maximum memory of a process, in MB
 SCOPES = "students:read courses:read enrollments:read"
 SIZES = (1, 20, 40, 80, 160)
-SHARE = 0.3  # of the requests have a filter
+SHARE = 0.3  # the share of the requests that have a filter
 VALUES = {
     "capacity": "30",
     "code": "MATH-101",

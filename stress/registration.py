@@ -1,4 +1,4 @@
-"""Registration day: the requests of students, the responses, and their comparison with the database."""
+"""Simulates registration day: students send requests, and the responses are compared with the database."""
 
 import time
 from collections import deque
@@ -11,8 +11,8 @@ from stress.clients import Client
 from stress.invariants import lost_enrollments
 from students.models import OPEN_STATUSES, Action, EnrollmentEvent, Status, Student, StudentCourse
 
-DROPS = 0.15  # the share that drops at once, and how often a student drops when another one was refused
-RETURNS = 0.5  # the share of the former that enrolls again
+DROPS = 0.15  # the share of students that drop immediately, and that drop after another student was refused
+RETURNS = 0.5  # the share of students that enroll again after an immediate drop
 QUIET = 1.0  # seconds without a journal entry after which no request is running
 PATIENCE = 60.0  # seconds
 
@@ -21,7 +21,11 @@ Pair = tuple[int, int]  # student id, course id
 
 @dataclass
 class Registration:
-    """The responses to students. ``uncertain`` had a timeout: the server may execute the call after a later one."""
+    """
+    The responses to students.
+
+    For the pairs in ``uncertain`` a request had a timeout, so the server may execute it after a later request.
+    """
 
     enrollments: set[int] = field(default_factory=set)
     dropped: set[Pair] = field(default_factory=set)
@@ -32,7 +36,11 @@ class Registration:
     unexpected: list[str] = field(default_factory=list)
 
     def register(self, client: Client, pair: Pair) -> None:
-        """Enroll or wait. Some students drop, and some of these enroll again. In a full course the first ones drop."""
+        """
+        Send the requests of a student: enroll or join the waitlist.
+
+        Some students drop, and some of these enroll again.
+        """
         self.enroll(client, pair)
         if self.last_status[pair] and client.rng.random() < DROPS:
             self.drop(client, pair)
@@ -72,7 +80,7 @@ class Registration:
 
     @property
     def refused(self) -> list[Pair]:
-        """The pairs whose last response was a refusal."""
+        """The pairs of student and course whose last response was a refusal."""
         return [pair for pair, status in self.last_status.items() if not status and pair not in self.dropped]
 
     def contradictions(self) -> list[str]:
@@ -114,7 +122,7 @@ def create_course(code: str, *, seats: int, places: int) -> Course:
 
 
 def wait_until_idle() -> None:
-    """Wait until calls with a timeout are finished as well, as the server may still execute them."""
+    """Wait until the server has finished all requests, including those whose client had a timeout."""
     deadline = time.monotonic() + PATIENCE
     count, quiet_since = -1, time.monotonic()
     while time.monotonic() < deadline:

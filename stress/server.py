@@ -1,4 +1,4 @@
-"""The production server, started by `manage.py serve`, with a method that kills it."""
+"""Starts the production server by `manage.py serve`, and can kill and restart it."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from http.client import HTTPConnection, HTTPException
 from typing import Any
 
 from bench.processes import MANAGE, Failed, listens_alone, stop, tree
-from courses.api_clients import create_api_client
+from courses.api_client_creation import create_api_client
 
 HOST = "127.0.0.1"
 PATIENCE = 60  # seconds

@@ -1,4 +1,4 @@
-"""The Django app ``students``."""
+"""The configuration of the Django app ``students``."""
 
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _

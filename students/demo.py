@@ -12,17 +12,19 @@ from django.utils import timezone
 from mimesis import Locale, Person
 from simple_history.utils import bulk_create_with_history
 
-from courses.models import Course, Level, Term
+from courses.models import Course, Grade, Level, Term
 from school.db.compiled_queries import ON_POSTGRESQL
 from students.enrollment import execute
-from students.enrollment.commands import ActorContext, EnrollmentCommand, OnFull
-from students.enrollment.context import DecisionContext
+from students.enrollment.actor_context import ActorContext
+from students.enrollment.commands import EnrollmentCommand, OnFull
+from students.enrollment.decision_context import DecisionContext
 from students.models import Action, Channel, EnrollmentEvent, Student, StudentCourse
 
 CHUNK = 10_000
 TERMS = 4
-# Relative to the first day of a term: registration opens and ends; the drop deadline; the day of withdrawals.
+# Days relative to the first day of a term: the opening and the end of registration, the drop deadline, the withdrawals.
 OPENING, BEGINNING, DEADLINE, LATE = (timedelta(days=days) for days in (-20, 10, 45, 90))
+GRADING = timedelta(days=-21)  # relative to the last day: before registration for the next term opens
 GRADES = ("A", "A-", "B+", "B", "B-", "C+", "C", "D")
 SUBJECTS = {
     "ART": "Art History",
@@ -73,11 +75,12 @@ def make_demo(
     Fill an empty database with terms up to that of ``now``, their courses, students and enrollments.
 
     In past terms all enrollments have ended: completed with grades, dropped or withdrawn. Some courses of each term are
-    full, and some of the last term have a waitlist. The same size on the same day gives the same data. ``tell`` is
-    called with progress messages, ``advance`` with the number of students and enrollments added since its last call.
-    Raise ``ValueError`` for a size that is not possible.
+    full, and some of the last term have a waitlist. The journal is in the order of time. The same size on the same day
+    gives the same data. ``log`` is called with progress messages, ``advance`` with the number of students and
+    enrollments added since its last call. Raise ``ValueError`` for a size that is not possible.
     """
     rng = random.Random(size.students)
+    _make_grades()
     terms = _make_terms(timezone.localdate(now))
     per_term = [_share(size.courses, TERMS, position) for position in range(TERMS)]
     if min(per_term) == 0 or size.students == 0:
@@ -88,20 +91,27 @@ def make_demo(
     advance(size.students)
     log(f"{size.students} students")
     for position, term in enumerate(terms):
-        wanted = _share(size.enrollments, TERMS, position)
-        pairs = _choose_pairs(students, per_term[position], wanted, rng)
+        total = _share(size.enrollments, TERMS, position)
+        pairs = _choose_pairs(students, per_term[position], total, rng)
         last = term is terms[-1]
         courses = _make_courses(term, per_term[position], pairs, rng, last=last)
         _enroll_and_end(term, [(s, courses[c]) for s, c in pairs], now=now, rng=rng, last=last, advance=advance)
-        log(f"{term.code}: {len(courses)} courses, {wanted} enrollments")
+        log(f"{term.code}: {len(courses)} courses, {total} enrollments")
 
 
 def _share(total: int, parts: int, position: int) -> int:
     return total // parts + (position < total % parts)
 
 
+def _make_grades() -> None:
+    """Create the table of grades, the best first: the demo data has those that pass."""
+    for rank, code in zip(range(len(GRADES), 0, -1), GRADES, strict=True):
+        Grade.objects.create(code=code, rank=rank)
+    Grade.objects.create(code="F", passes=False)
+
+
 def _make_terms(today: date) -> list[Term]:
-    """Create terms of half a year, up to the current one. They are saved one by one, so that each has a history."""
+    """Create terms of half a year, up to the current term. Each term is saved separately, so that it has a history."""
     half = today.year * 2 + (today.month > 6)
     terms = []
     for number in range(half - TERMS + 1, half + 1):
@@ -123,13 +133,13 @@ def _make_students(count: int, rng: random.Random) -> list[int]:
     person = Person(Locale.EN, seed=count)
     students = []
     for position in range(1, count + 1):
-        given, family = person.first_name(), person.last_name()
+        given_name, family_name = person.first_name(), person.last_name()
         students.append(
             Student(
                 student_number=f"S-{1000 + position}",
-                given_name=given,
-                family_name=family,
-                email=f"{given}.{family}.{position}@example.edu".lower().replace(" ", "").replace("'", ""),
+                given_name=given_name,
+                family_name=family_name,
+                email=f"{given_name}.{family_name}.{position}@example.edu".lower().replace(" ", "").replace("'", ""),
                 is_active=True,
             )
         )
@@ -140,9 +150,9 @@ def _make_students(count: int, rng: random.Random) -> list[int]:
     ]
 
 
-def _choose_pairs(students: list[int], courses: int, wanted: int, rng: random.Random) -> list[tuple[int, int]]:
+def _choose_pairs(students: list[int], courses: int, total: int, rng: random.Random) -> list[tuple[int, int]]:
     """Choose distinct pairs of a student's id and a course's position, grouped by student."""
-    each, more = divmod(wanted, len(students))
+    each, more = divmod(total, len(students))
     if each + bool(more) > courses:
         raise ValueError("There are too few courses for so many enrollments.")
     pairs = []
@@ -196,8 +206,8 @@ def _enroll_and_end(
     """
     Enroll students around the start of the term; then some drop, some withdraw and, in past terms, the others complete.
 
-    In the last term students enroll and leave day by day. In past terms all do so on one day, because each day is a
-    batch and takes time.
+    In the last term students enroll and leave on many different days. In each past term they do so on one day, because
+    each day is a batch and takes time.
     """
     context = DecisionContext(partial_rows=True)
 
@@ -248,15 +258,16 @@ def _enroll_and_end(
     execute_all(withdrawing, late)
     completing = (pair for pair, planned in zip(pairs, planned_outcomes, strict=True) if planned == "stay")
     execute_all(
-        (EnrollmentCommand(Action.COMPLETE, *pair, grade=rng.choice(GRADES)) for pair in completing), term.ends_on
+        (EnrollmentCommand(Action.COMPLETE, *pair, grade=rng.choice(GRADES)) for pair in completing),
+        term.ends_on + GRADING,
     )
 
 
 def _analyze() -> None:
     """
-    Update PostgreSQL's table statistics, for which autovacuum would be too late.
+    Update PostgreSQL's table statistics.
 
-    Otherwise PostgreSQL scans whole tables to find a few rows.
+    Autovacuum would do it too late, and PostgreSQL would scan whole tables to find a few rows.
     """
     if ON_POSTGRESQL:
         with connection.cursor() as cursor:

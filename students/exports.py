@@ -1,35 +1,54 @@
-"""
-Exports as CSV: enrollments in the format of their import, and the roster of a course for spreadsheets.
+"""The exports of students, of holds and of enrollments, and the roster of a course for spreadsheets, as CSV."""
 
-Both can be imported again.
-"""
-
-import csv
 from collections.abc import Iterable, Iterator
 
-from bulk.files.csv_cells import escape_formulas
-from students.imports import EnrollmentImporter
+from django.db.models import Value
+
+from bulk.exports import Export, stream_csv
+from courses.lookup import key_of
+from school.access.access_log import Subject
+from school.fields import format_credits
+from students.events.as_of import iterate_as_of
 from students.models import StudentCourse, StudentCourseQuerySet
 
-# A waiver applies to one act and is not part of an enrollment's state.
-NOT_EXPORTED = {"waive", "role", "role_id", "section_id"}  # columns for one import only, or of other systems
-HEADER = [column.name for column in EnrollmentImporter.columns if column.name not in NOT_EXPORTED]
+# An erased student has no name, and cannot be imported.
+STUDENTS = Export(
+    "students",
+    {name: name for name in ("student_number", "given_name", "family_name", "email", "max_credits", "is_active")},
+    select=lambda students: students.filter(erased_at__isnull=True),
+    subject=Subject.STUDENTS,
+    formats={"max_credits": format_credits},
+)
+# Earlier enrollments of a student who came back are left out. A reason belongs to one act, and is not exported.
+ENROLLMENTS = Export(
+    "enrollments",
+    {
+        "student_number": "student__student_number",
+        "course_code": "course__code",
+        "term": "course__term__code",
+        "section": "course__section",
+        "status": "status",
+        "grade": "grade",
+        "reason": Value(""),
+    },
+    select=StudentCourseQuerySet.latest_per_student_and_course,
+    subject=Subject.ENROLLMENTS,
+    read_as_of=iterate_as_of,
+)
 
-
-def enrollment_rows(enrollments: StudentCourseQuerySet) -> Iterator[list[str]]:
-    """
-    Yield a row for the newest enrollment of each student in each course, ordered by id, as a stream.
-
-    Importing the rows again changes nothing. Earlier enrollments of the same pair are left out.
-    """
-    latest = (
-        enrollments.latest_per_student_and_course()
-        .order_by("pk")
-        .values_list("student__student_number", "course__code", "course__term__code", "status", "grade")
-    )
-    for number, code, term, status, grade in latest.iterator(chunk_size=2_000):
-        yield [number, code, term or "", status, grade, ""]
-
+HOLDS = Export(
+    "holds",
+    {
+        "student_number": "student__student_number",
+        "code": "code",
+        "term": "term__code",
+        "reason": "reason",
+        "from": "starts_on",
+        "until": "ends_on",
+    },
+    select=lambda holds: holds.filter(student__erased_at__isnull=True).open(),
+    subject=Subject.STUDENTS,
+)
 
 ROSTER_HEADER = (
     "student_number",
@@ -37,41 +56,24 @@ ROSTER_HEADER = (
     "family_name",
     "course_code",
     "term",
+    "section",
     "status",
     "waitlist_position",
     "enrolled_on",
     "ended_on",
     "grade",
 )
-LINES_PER_CHUNK = 500
-
-
-class Echo:
-    """A file object whose ``write`` returns its argument, so that ``csv.writer`` returns each line."""
-
-    def write(self, line: str) -> str:
-        return line
 
 
 def stream_roster_csv(enrollments: Iterable[StudentCourse]) -> Iterator[str]:
-    """
-    Yield the header and the enrollments as CSV, in pieces of ``LINES_PER_CHUNK`` lines.
-
-    Cells are escaped, so that no spreadsheet runs them as formulas.
-    """
-    writer = csv.writer(Echo())
-    lines = [writer.writerow(ROSTER_HEADER)]
-    for enrollment in enrollments:
-        lines.append(writer.writerow(map(escape_formulas, _row(enrollment))))
-        if len(lines) >= LINES_PER_CHUNK:
-            yield "".join(lines)
-            lines = []
-    yield "".join(lines)
+    """Yield the header and the enrollments as CSV, in pieces of some lines."""
+    for _count, text in stream_csv(ROSTER_HEADER, map(_row, enrollments), line_end="\r\n"):
+        yield text
 
 
 def _row(enrollment: StudentCourse) -> Iterator[object]:
     student, course = enrollment.student, enrollment.course
     yield from (student.student_number, student.given_name, student.family_name)
-    yield from (course.code, course.term.code if course.term else "")
+    yield from key_of(course)
     yield from (enrollment.status, enrollment.waitlist_position, enrollment.enrolled_on, enrollment.ended_on)
     yield enrollment.grade

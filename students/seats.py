@@ -1,4 +1,4 @@
-"""The seats of courses, which are counted from the enrollments and never stored."""
+"""Counts the seats of courses from their enrollments, because the numbers are not stored."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,9 @@ from students.models import Status, StudentCourse, count_per_course_subquery
 
 @dataclass(frozen=True, slots=True)
 class Seats:
-    """The capacity of a course (None for no limit), its taken seats and the length of its waitlist."""
+    """
+    The seats of a course: the capacity (None for no limit), the number of taken seats, and the length of the waitlist.
+    """
 
     capacity: int | None
     taken: int
@@ -25,7 +27,7 @@ class Seats:
 
     @property
     def over(self) -> int:
-        """The number of enrolled students above the capacity, after a waiver or a reduction of the capacity."""
+        """The number of students above the capacity, which a waiver or a reduction of the capacity has caused."""
         return 0 if self.capacity is None else max(self.taken - self.capacity, 0)
 
     @property

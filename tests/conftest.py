@@ -3,25 +3,25 @@
 import logging
 import os
 from collections.abc import Callable, Iterator
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import hypothesis
 import pytest
-from django.apps import apps
 from django.conf import settings
 from django.contrib.auth.models import Group, User
 from django.db import connection
+from django.db.backends.signals import connection_created
 from django.test import Client
 from rest_framework.test import APIClient
 
-from courses.api_clients import create_api_client
-from students.enrollment.commands import ActorContext
+from courses.api_client_creation import create_api_client
+from students.enrollment.actor_context import ActorContext
 from students.models import Channel
-from tests.log_scan import leaks_in
+from tests.support import databases
+from tests.support.log_scan import leaks_in
 
-LOGS = Path(os.environ["TEST_LOGS"])
+LOGS = Path(os.environ["TEST_FOLDER"])
 
 
 # No deadline, as machines may be busy, and the same examples in every run, so that failures are reproducible.
@@ -32,10 +32,12 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "school"))
 
 def pytest_configure(config: pytest.Config) -> None:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # fast; no password here is secret
+    static = settings.MIDDLEWARE.index("whitenoise.middleware.WhiteNoiseMiddleware")
+    settings.MIDDLEWARE[static] = "tests.support.static_files.CachedWhiteNoiseMiddleware"
     if settings.DATABASES["default"]["ENGINE"] == "school.db.sqlite":
         # pytest-django recognizes only Django's own SQLite engine, and would create a file for each worker.
         settings.DATABASES["default"].setdefault("TEST", {})["NAME"] = ":memory:"
-        settings.MIDDLEWARE.insert(0, "tests.one_at_a_time.OneAtATimeMiddleware")
+        settings.MIDDLEWARE.insert(0, "tests.support.one_at_a_time.OneAtATimeMiddleware")
     # Log entries also go to a file, in the format of production.
     stderr = next(h for h in logging.getLogger().handlers if h.formatter)
     to_file = logging.FileHandler(LOGS / f"{os.getpid()}.log", delay=True)
@@ -47,6 +49,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """Fail the run if its logs contain personal data. With several workers, the main process checks at the end."""
     if hasattr(session.config, "workerinput"):
         return
+    if connection.vendor == "postgresql":
+        databases.drop_postgresql_template()
     text = "".join(path.read_text() for path in sorted(LOGS.glob("*.log")))
     found = leaks_in(text)
     if found:
@@ -54,28 +58,26 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-@pytest.fixture(autouse=True, scope="session")
-def allow_flush_of_append_only_tables() -> Iterator[None]:
-    """Let the flush after a transactional test empty the journal and the record of access, which are append-only."""
-    journal = import_module("students.migrations.0004_append_only_journal")
-    record = import_module("school.migrations.0006_append_only_access")
-    truncates = [
-        import_module("students.migrations.0020_journal_refuses_truncate"),
-        import_module("school.migrations.0007_access_refuses_truncate"),
-    ]
-    off = {
-        "sqlite": [*journal.DROP["sqlite"], *record.DROP["sqlite"]],
-        "postgresql": [each.DROP for each in truncates],
-    }[connection.vendor]
-    on = {
-        "sqlite": [*journal.CREATE["sqlite"], *record.CREATE["sqlite"]],
-        "postgresql": [each.CREATE for each in truncates],
-    }[connection.vendor]
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings: None) -> None:
+    """Let the test database be a copy of the migrated template."""
+    test = settings.DATABASES["default"].setdefault("TEST", {})
+    if connection.vendor == "postgresql":
+        test["TEMPLATE"] = databases.postgresql_template()
+    connection_created.connect(databases.load_sqlite_template)
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """After a transactional test, empty only the tables that have rows, and keep the rows of migrations."""
+    with django_db_blocker.unblock():
+        databases.rows_of_migrations()
     operations: Any = type(connection.ops)
     flush = operations.sql_flush
 
-    def sql_flush(self: Any, *args: Any, **options: Any) -> list[str]:
-        return [*off, *flush(self, *args, **options), *on]
+    def sql_flush(self: Any, *_arguments: Any, **_options: Any) -> list[str]:
+        databases.empty_tables()
+        return []  # no statements are left
 
     operations.sql_flush = sql_flush
     yield
@@ -83,7 +85,7 @@ def allow_flush_of_append_only_tables() -> Iterator[None]:
 
 
 @pytest.fixture
-def origin() -> ActorContext:
+def actor() -> ActorContext:
     return ActorContext(Channel.SYSTEM)
 
 
@@ -120,20 +122,13 @@ def viewer(db: None) -> User:
 
 
 def _staff(name: str, group: str) -> User:
-    if not Group.objects.exists():  # a transactional test has emptied the database
-        import_module("students.migrations.0002_groups").make_groups(apps, None)
-        import_module("students.migrations.0005_registrars_may_waive").allow(apps, None)
-        import_module("students.migrations.0007_groups_import").allow(apps, None)
-        import_module("students.migrations.0012_registrars_export_personal_data").allow(apps, None)
-        import_module("students.migrations.0014_course_staff_and_auditors").make_groups(apps, None)
-        import_module("students.migrations.0017_staff_see_refusals").allow(apps, None)
     user = User.objects.create_user(name, password="open sesame", is_staff=True)
     user.groups.add(Group.objects.get(name=group))
     return user
 
 
 @pytest.fixture
-def registrars_desk(registrar: User, client: Client) -> Client:
+def registrar_client(registrar: User, client: Client) -> Client:
     """A test client that is logged in as a registrar."""
     client.force_login(registrar)
     return client
@@ -141,5 +136,9 @@ def registrars_desk(registrar: User, client: Client) -> Client:
 
 @pytest.fixture
 def page_errors() -> list[str]:
-    """The errors of browser pages so far (tests.browser). A test that provokes an error removes it from the list."""
+    """
+    The errors of browser pages so far (tests.support.browser).
+
+    A test that provokes an error removes it from the list.
+    """
     return []

@@ -1,1 +1,4 @@
-"""Tools for developers: checks, the test runner, mutants, fuzzing, messages, OpenAPI document, language."""
+"""
+Tools for developers: static checks, the test runner, mutation tests, fuzz tests, and generators of catalogs and of the
+OpenAPI document.
+"""

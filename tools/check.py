@@ -9,12 +9,15 @@ PRODUCTION = {
     "ENV_FILE": os.devnull,
     "SECRET_KEY": "a-key-as-long-and-as-mixed-as-in-production-0123456789-abcdefgh",
     "DATABASE_URL": "sqlite:///:memory:",
+    "ALLOWED_HOSTS": "school.example",
+    "BEHIND_TLS_PROXY": "true",
+    "TRUSTED_PROXIES": "1",
 }
 MANAGE: list[str | Path] = [sys.executable, "manage.py"]
 BIN = Path(sys.executable).parent
 
-# Libraries with one of these licenses are allowed. LGPL: the library is used unchanged.
-# axe-playwright-python states no license in its metadata; its source is under the MIT License.
+# The licenses of allowed libraries. A library under the LGPL is allowed because it is used unchanged.
+# axe-playwright-python is allowed without a license in its metadata, because its source is under the MIT License.
 ALLOWED_LICENSES = "Apache;BSD;ISC;LGPL;MIT;MPL;Mozilla;PSF"
 LICENSES: list[str | Path] = [
     *(BIN / "pip-licenses", "--python", sys.executable, "--from=mixed", "--ignore-packages", "axe-playwright-python"),

@@ -18,10 +18,11 @@ from tools import run_tests
 EXAMPLES = "FUZZ_EXAMPLES"
 COUNTS = "FUZZ_COUNTS"  # a folder with a file for each database, a byte for each request
 TESTS = (
-    "tests/test_machine.py",
+    "tests/students/test_machine.py",
     "tests/bulk/test_written_files.py",
     "tests/students/test_journal.py::RandomActs",
-    "tests/school/test_openapi.py::test_the_api_conforms_to_its_document",
+    "tests/school/test_openapi_conformance.py::test_the_api_conforms_to_its_document",
+    "tests/oneroster/test_conformance.py",
     "tests/school/test_openapi_links.py::test_request_sequences_along_the_links_conform_to_the_document",
 )
 

@@ -20,13 +20,19 @@ BARE_NAME = re.compile(r"^(?:who|what|whoever|whatever)\b.*")
 PHRASES = re.compile(
     r"\b(?:parted by|parted from|let go of|lets go of|stands? in the way|stands? in for|is told|are told|in company"
     r"|of whom|is nobody's|nobody's loss|is spoken|foresees?|foreseen|as it stands|put right|taken back"
-    r"|takes? back|wishes? of|at the door|the desk)\b",
+    r"|takes? back|wishes? of|at the door|the desk|taken for|for want of|in want of|in vain|holds? \S+ against)\b",
     re.IGNORECASE,
+)
+# A comment that begins like "# of a row" lacks its noun. An enumeration must be complete or have an example.
+COMMENT = re.compile(r"^of\b.*|\b(?:and so on|etc)\b(?!\.?/).*")
+# A summary that says "Tell whether …" or "Return what …" does not name the result.
+SUMMARY = re.compile(
+    r"^(?:Tell|Say|See) (?:whether|what|how|where|who)\b.*|^(?:Return|Yield) (?:what|who|whom)\b(?! ``).*"
 )
 
 
 def faults() -> Iterator[tuple[prose.Text, str]]:
-    """Yield each text with the part that is not plain."""
+    """Yield each text that matches a pattern, with the matching part."""
     texts = chain(
         prose.docstrings(*prose.CODE),
         prose.comments(*prose.CODE),
@@ -36,6 +42,10 @@ def faults() -> Iterator[tuple[prose.Text, str]]:
     for each in texts:
         for pattern in (BARE, PHRASES):
             yield from ((each, match[0].strip()) for match in pattern.finditer(each.text))
+    for each in prose.comments(*prose.CODE):
+        yield from ((each, match[0]) for match in COMMENT.finditer(each.text))
+    for each in prose.docstrings(*prose.CODE):
+        yield from ((each, match[0]) for match in SUMMARY.finditer(each.text))
     for each in prose.test_names():
         for pattern in (BARE_NAME, PHRASES):
             yield from ((each, match[0]) for match in pattern.finditer(each.text))

@@ -1,8 +1,8 @@
 """
-Hold the catalogues in locale/ against the code and the templates, or write them: `python -m tools.messages --write`.
+Compare the catalogs in locale/ with the messages of the code, or update them: `python -m tools.messages --write`.
 
-``--write`` adds what is new, drops what is gone, keeps what is translated, and compiles. Nobody needs gettext's tools:
-neither who translates nor who runs School.
+``--write`` adds new messages, removes unused ones, keeps the translations, and compiles the catalogs. Neither
+translators nor users of School need gettext's tools.
 """
 
 import ast
@@ -21,15 +21,15 @@ from babel.messages.pofile import read_po, write_po
 from django.utils.translation.template import templatize
 
 ROOT = Path(__file__).resolve().parent.parent
-APPS = ("school", "bulk", "courses", "students")
+APPS = ("school", "bulk", "courses", "students", "oneroster")
 LANGUAGES = ("de", "es")
 # Libraries whose texts are shown, and that lack some of these languages: our catalogs have the missing translations.
 BORROWED = (
-    *("unfold", "allauth", "axes", "simple_history", "oauth2_provider", "django_tasks_db", "django_tasks"),
+    *("unfold", "allauth", "axes", "simple_history", "oauth2_provider"),
     *("django.contrib.admin", "django.contrib.auth"),
 )
 TRANSLATED = ("django/conf", *(f"django/contrib/{name}" for name in ("admin", "auth", "contenttypes", "sessions")))
-# Of libraries, what we do not show: other sites, and pages for people who give a program leave to act for them.
+# Messages of these parts of libraries are left out: School does not show the pages that contain them.
 PASSED_OVER = (
     *(
         "crispy",
@@ -52,7 +52,30 @@ PASSED_OVER = (
         "contrib/admindocs",
     ),
 )
-PUT_TOGETHER = ("addedname", "changedname", "deletedname")  # of a message that Django finds by parts
+# Messages whose translations in a library do not fit: they use the informal form of address, or the verb for dropping
+# a course also for logging out.
+REPLACED = (
+    "Are you sure you want to sign out?",
+    "Be patient, you are sending too many requests.",
+    "If you choose to trust this browser, you will not be asked for a verification code the next time you sign in.",
+    "Logged out",
+    "Please type your current password.",
+    "Sign Out",
+    "You are about to connect a new third-party account from %(provider)s.",
+    "You are about to create a passkey for your account. As you can add additional keys later on, you can use a "
+    "descriptive name to tell the keys apart.",
+    "You are about to deactivate authenticator app based authentication. Are you sure?",
+    "You are about to generate a new set of recovery codes for your account.",
+    "You are about to sign in using a third-party account from %(provider)s.",
+    "You are already logged in as %(user_display)s.",
+    "You cannot generate recovery codes without having two-factor authentication enabled.",
+    "You decided to cancel logging in to our site using one of your existing accounts. If this was a mistake, please "
+    'proceed to <a href="%(login_url)s">sign in</a>.',
+    "You have signed out.",
+    "You must type the same password each time.",
+    "Your account has no password set up.",
+)
+PUT_TOGETHER = ("addedname", "changedname", "deletedname")  # names of messages that Django puts together from parts
 
 SINGLE, PLURAL = ("gettext", "gettext_lazy", "gettext_noop"), ("ngettext", "ngettext_lazy")
 KEYWORDS: dict[str, Any] = {
@@ -62,15 +85,15 @@ KEYWORDS: dict[str, Any] = {
     **dict.fromkeys(("pgettext", "pgettext_lazy"), ((1, "c"), 2)),
     **dict.fromkeys(("npgettext", "npgettext_lazy"), ((1, "c"), 2, 3)),
 }
-STRING = r"""u?(?:'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")"""  # Django's prefix, too
+STRING = r"""u?(?:'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")"""  # a string literal, also with the prefix u
 CALL = re.compile(rf"\b(_|gettext|ngettext|pgettext|npgettext)\(({STRING}(?:,\s*{STRING})*)(?:,\s*count)?\)", re.DOTALL)
 PLACEHOLDER = re.compile(r"%\((\w+)\)|%([sd])|\{(\w*)\}")
 
-Key = tuple[str | None, Any]  # the context, and what is said: one text, or one for one and one for many
+Key = tuple[str | None, Any]  # the context, and the message: one text, or a singular and a plural
 
 
 class Words(Catalog):
-    """A catalogue whose head says nothing that changes from day to day."""
+    """A catalog whose header contains no dates, so that an update without new messages changes nothing."""
 
     @property
     def mime_headers(self) -> list[tuple[str, str]]:
@@ -90,7 +113,10 @@ def said_in_python(path: Path) -> Iterator[Key]:
 
 
 def said_in_template(path: Path) -> Iterator[Key]:
-    """Go by what Django makes of a template for gettext: calls of functions, and nothing else that looks like one."""
+    """
+    Yield the messages of a template: the calls of gettext functions in the text that Django generates from the
+    template.
+    """
     for name, arguments in CALL.findall(templatize(path.read_text())):
         texts = ast.literal_eval(f"[{arguments}]")
         context = texts.pop(0) if name.startswith(("p", "np")) else None
@@ -108,7 +134,7 @@ def said_below(folder: Path) -> Iterator[tuple[Path, Key]]:
 
 
 def ours() -> dict[Key, str]:
-    """Return what the code and the templates say, each with the file that says it first."""
+    """Return the messages of School's code and templates, each with the first file that contains it."""
     return first((key, str(path.relative_to(ROOT))) for app in APPS for path, key in said_below(ROOT / app))
 
 
@@ -120,7 +146,7 @@ def first(found: Any) -> dict[Key, str]:
 
 
 def borrowed() -> dict[Key, str]:
-    """Return what libraries say on our pages, and bring no words for in one of our languages."""
+    """Return the messages of libraries that School shows, and that lack a translation or have one that does not fit."""
     site = package("django").parent
     known = [
         {
@@ -135,14 +161,14 @@ def borrowed() -> dict[Key, str]:
         (key, f"{name}")
         for name in BORROWED
         for path, key in said_below(package(name))
-        if is_shown(path, key) and not all(said_by(key) in words for words in known)
+        if said_by(key)[1] in REPLACED or (is_shown(path, key) and not all(said_by(key) in words for words in known))
     )
 
 
 def is_shown(path: Path, key: Key) -> bool:
     if any(part in str(path) for part in PASSED_OVER) or said_by(key)[1] in PUT_TOGETHER:
         return False
-    return "oauth2_provider" not in str(path) or said_by(key)[1][:1].islower()  # of its forms, the names of fields
+    return "oauth2_provider" not in str(path) or said_by(key)[1][:1].islower()  # only the names of fields in its forms
 
 
 def package(name: str) -> Path:
@@ -157,13 +183,13 @@ def said(message: Message) -> Any:
 
 
 def said_by(key: Key) -> Any:
-    """Catalogues find a text by its context and its form for one."""
+    """Return the key of a message in a catalog: its context and its singular."""
     context, text = key
     return context, text if isinstance(text, str) else text[0]
 
 
 def wanted() -> dict[Key, str]:
-    """Return what the catalogues must have: each text once, with a plural where somebody asks for one."""
+    """Return all messages that the catalogs must have, each once, with its plural if it has one."""
     texts: dict[Any, tuple[Key, str]] = {}
     for key, place in {**borrowed(), **ours()}.items():
         had = texts.get(said_by(key))
@@ -182,7 +208,7 @@ def committed(language: str) -> Catalog:
 
 
 def updated(language: str, texts: dict[Key, str]) -> Words:
-    """Return the catalogue with what is said now, in the words that it has for it."""
+    """Return the catalog with exactly these messages and their existing translations."""
     catalog = Words(locale=language, fuzzy=False, header_comment="")
     old = {said(message): message for message in committed(language)} if file_of(language, "po").exists() else {}
     for key, place in sorted(texts.items(), key=lambda item: (item[1], str(item[0]))):
@@ -206,7 +232,7 @@ def as_mo(catalog: Catalog) -> bytes:
 
 
 def complaints(language: str, texts: dict[Key, str]) -> list[str]:
-    """Tell what a catalogue lacks, has too much, or has wrong."""
+    """Return a sentence for each missing, unused or wrong message of a catalog."""
     catalog = committed(language)
     have = {said(message): message for message in catalog if message.id}
     want = {said_by(key): key for key in texts}
@@ -220,7 +246,10 @@ def complaints(language: str, texts: dict[Key, str]) -> list[str]:
 
 
 def wrong_with(message: Message) -> list[str]:
-    """Tell what is wrong with a translation: it is missing or a guess, or its placeholders are others."""
+    """
+    Return the faults of a translation: it is missing, marked as fuzzy, or has other placeholders or blanks than the
+    message.
+    """
     sources = [message.id] if isinstance(message.id, str) else list(message.id)
     translations = [message.string] if isinstance(message.string, str) else list(message.string or ())
     if len(sources) != len(translations) or not all(translations):

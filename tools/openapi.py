@@ -1,7 +1,7 @@
 """
-Hold docs/openapi.yaml against the code, or write it: `python -m tools.openapi --write`.
+Compare docs/openapi.yaml with the code, or write it: `python -m tools.openapi --write`.
 
-The committed document is what integrators generate their clients from, and its difference is what a reviewer reads.
+Integrators generate clients from the committed document, and reviewers read its changes.
 """
 
 import difflib
@@ -10,16 +10,20 @@ import sys
 import tempfile
 from pathlib import Path
 
+from school.api.openapi.compact_yaml import compact
+
 ROOT = Path(__file__).resolve().parent.parent
 COMMITTED = ROOT / "docs" / "openapi.yaml"
 
 
 def generated() -> str:
-    """Return the document as the code has it now; raise ``CalledProcessError`` where it is not clean."""
+    """
+    Generate the document from the code; raise ``CalledProcessError`` if drf-spectacular reports an error or a warning.
+    """
     with tempfile.NamedTemporaryFile(suffix=".yaml") as file:
         command = [sys.executable, "manage.py", "spectacular", "--validate", "--fail-on-warn", "--file", file.name]
         subprocess.run(command, cwd=ROOT, check=True)
-        return Path(file.name).read_text()
+        return compact(Path(file.name).read_text())
 
 
 def main(arguments: list[str]) -> int:

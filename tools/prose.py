@@ -15,7 +15,7 @@ PRODUCT = ("school", "bulk", "courses", "students")
 CODE = (*PRODUCT, "tests", "bench", "stress", "tools")
 
 
-BLOCK = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)  # of code in a document
+BLOCK = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)  # a block of code in a document
 
 
 class Text(NamedTuple):

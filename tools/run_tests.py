@@ -1,36 +1,140 @@
 """
-Run the suite twice: on SQLite, then on PostgreSQL.
+Run the tests on SQLite, then on PostgreSQL.
 
-Arguments are passed to pytest.
+Arguments are passed to pytest. Without options, the files and tests of EXHAUSTIVE are left out; ``--everything`` runs
+them too. PostgreSQL runs what depends on the database: all but the files of ONCE. ``--a11y`` runs only the
+accessibility checks. ``--pooler`` runs only the PostgreSQL half, through a PgBouncer with transaction pooling and ten
+connections, on a temporary server.
 
-The PostgreSQL half skips the tests that do not depend on the database, unless ``--everything`` is given. It uses the
-server of DATABASE_URL, or else a temporary server. With REQUIRE_ALL=1, a missing PostgreSQL or Chromium is a failure
-and not only a message.
+PostgreSQL is the server of DATABASE_URL, or else a temporary one. With REQUIRE_ALL=1, a missing PostgreSQL or Chromium
+is a failure and not only a message.
 """
 
 import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 
-from tests.postgres import find_binaries, temporary_server
+from tests.support.pgbouncer import find_pgbouncer, pgbouncer
+from tests.support.postgres import find_binaries, temporary_server
 
-EVERYTHING = "--everything"
-# Tests of pages, texts, documents and processes, which are the same on both databases.
+OPTIONS = EVERYTHING, A11Y, THROUGH_POOLER = "--everything", "--a11y", "--pooler"
+ACCESSIBILITY = "tests/e2e/test_accessible.py"
+# Files and tests that start servers, try all pages, roles and inputs, or take long for another reason: `make test-all`
+# runs them.
+EXHAUSTIVE = (
+    "tests/bulk/test_bundles_of_any_ids.py",
+    "tests/bulk/test_hostile.py::test_memory_use_does_not_depend_on_the_file_size",
+    "tests/bulk/test_oneroster_refusals.py",
+    "tests/bulk/test_temporary_copy.py",
+    "tests/e2e/test_acts.py",
+    "tests/e2e/test_api_docs.py",
+    "tests/e2e/test_crowd.py",
+    "tests/e2e/test_desk.py",
+    "tests/e2e/test_enrolling.py",
+    "tests/e2e/test_home.py",
+    "tests/e2e/test_imports.py",
+    "tests/e2e/test_languages.py",
+    "tests/e2e/test_lists.py",
+    "tests/e2e/test_login.py",
+    "tests/e2e/test_pages.py",
+    "tests/e2e/test_password_reset.py",
+    "tests/e2e/test_pictures.py",
+    "tests/e2e/test_privacy.py",
+    "tests/e2e/test_registrar.py",
+    "tests/e2e/test_term_work.py",
+    "tests/e2e/test_stale_forms.py",
+    "tests/hostile/test_admin*.py",
+    "tests/hostile/test_api.py::test_hostile_api_requests_return_a_specific_problem_and_write_nothing[body_cases]",
+    "tests/hostile/test_wire.py",
+    "tests/oneroster/test_access.py",
+    "tests/oneroster/test_conformance.py",
+    "tests/oneroster/test_lists.py",
+    "tests/oneroster/test_publishing.py::test_a_late_commit_is_not_missed",
+    "tests/school/test_accounts.py::test_mfa_and_sso_each_work_without_the_other",
+    "tests/school/test_generated_client.py",
+    "tests/school/test_leftovers.py",
+    "tests/school/test_logs.py::test_a_test_run_with_personal_data_in_its_logs_fails",
+    "tests/school/test_metrics.py::test_metrics_add_up_all_processes_and_no_label_contains_an_id",
+    "tests/school/test_metrics.py::test_metrics_return_404_without_the_right_token",
+    "tests/school/test_openapi_conformance.py",
+    "tests/school/test_openapi_links.py",
+    "tests/school/test_plans.py",
+    "tests/school/test_typescript_client.py",
+    "tests/students/test_cancellations.py::test_two_thousand_enrollments_are_cancelled_and_restored",
+    "tests/students/test_as_of.py::test_lists_and_exports_after_ten_thousand_acts_equal_those_taken_then",
+    "tests/security/test_admin_access.py",
+    "tests/security/test_admin_queries.py",
+    "tests/security/test_budget*.py",
+    "tests/security/test_erasure.py",
+    "tests/security/test_files.py::test_the_sqlite_file_is_readable_by_its_owner_only",
+    "tests/security/test_own_courses.py",
+    "tests/security/test_requests.py::test_a_killed_server_process_is_replaced",
+    "tests/security/test_roles.py",
+    "tests/security/test_settings.py",
+    "tests/security/test_wide_rows.py",
+    "tests/served/test_backups.py",
+    "tests/served/test_database_away.py",
+    "tests/served/test_failover.py",
+    "tests/served/test_killed*.py",
+    "tests/served/test_nginx.py",
+    "tests/served/test_pooler.py",
+    "tests/served/test_run.py",
+    "tests/served/test_server.py",
+    "tests/served/test_sqlite_*.py",
+    "tests/served/test_throttling.py",
+    "tests/students/test_changes.py::test_a_request_beyond_the_long_poll_limit_is_answered_immediately",
+    "tests/students/test_enrollment.py::test_a_batch_of_a_thousand_costs_the_queries_of_a_batch_of_one",
+    "tests/students/test_machine.py",
+    "tests/tools/test_language.py",
+    "tests/tools/test_mutants.py",
+    "tests/tools/test_project.py::test_migrations_can_be_reverted_and_applied_again",
+)
+# Pages, and the form of requests and answers, which rarely depend on the database. PostgreSQL runs them in
+# `make test-all`.
+SQLITE_ONLY_IN_TEST = (
+    "tests/bulk/test_admin.py",
+    "tests/bulk/test_equivalence.py",
+    "tests/bulk/test_oneroster_zips.py",
+    "tests/bulk/test_written_files.py",
+    "tests/courses/test_prerequisite_items.py",
+    "tests/oneroster/test_bundle.py",
+    "tests/oneroster/test_publishing.py",
+    "tests/oneroster/test_rest.py",
+    "tests/school/test_access.py",
+    "tests/school/test_access_page.py",
+    "tests/school/test_addresses.py",
+    "tests/school/test_bad_input.py",
+    "tests/school/test_conditional.py",
+    "tests/school/test_cursors.py",
+    "tests/school/test_logs.py",
+    "tests/school/test_manual.py",
+    "tests/school/test_metrics.py",
+    "tests/school/test_shape.py",
+    "tests/school/test_stale_forms.py",
+    "tests/school/test_strict_input.py",
+    "tests/security/test_access.py",
+    "tests/students/test_admin.py",
+    "tests/students/test_course_page.py",
+    "tests/students/test_demo.py",
+    "tests/students/test_enrolling.py",
+    "tests/students/test_grade_sheet.py",
+    "tests/students/test_home.py",
+    "tests/students/test_pasted.py",
+    "tests/students/test_student_page.py",
+)
+# The tests that do not depend on the database: of pages, texts, documents and processes.
 ONCE = (
-    "tests/test_browser*.py",
-    "tests/test_admin_access.py",
-    "tests/test_commands.py",
-    "tests/test_docs.py",
-    "tests/test_language.py",
-    "tests/test_messages.py",
-    "tests/test_mutants.py",
-    "tests/test_project.py",
-    "tests/test_run.py",
-    "tests/test_sqlite_*.py",
-    "tests/bulk/test_private_copy.py",
+    "tests/bulk/test_cells.py",
+    "tests/bulk/test_temporary_copy.py",
+    "tests/bulk/test_reading.py",
+    "tests/deploy/test_[cs]*.py",
+    "tests/e2e/*.py",
+    "tests/hostile/test_wire.py",
     "tests/school/test_compatibility.py",
-    "tests/school/test_console.py",
+    "tests/school/test_commands.py",
     "tests/school/test_desk.py",
     "tests/school/test_error_pages.py",
     "tests/school/test_generated_client.py",
@@ -39,26 +143,50 @@ ONCE = (
     "tests/school/test_passwords.py",
     "tests/school/test_typescript_client.py",
     "tests/school/test_wording.py",
+    "tests/security/test_admin_access.py",
     "tests/security/test_budget*.py",
+    "tests/security/test_own_courses.py",
     "tests/security/test_roles.py",
     "tests/security/test_settings.py",
+    "tests/served/test_commands.py",
+    "tests/served/test_nginx.py",
+    "tests/served/test_run.py",
+    "tests/served/test_server.py",
+    "tests/served/test_sqlite_*.py",
+    "tests/students/test_rules.py",
+    "tests/tools/test_docs.py",
+    "tests/tools/test_failover_checker.py",
+    "tests/tools/test_language.py",
+    "tests/tools/test_messages.py",
+    "tests/tools/test_mutants.py",
+    "tests/tools/test_project.py",
 )
 
 
 def main(arguments: list[str]) -> int:
-    run_everything = EVERYTHING in arguments
-    arguments = [each for each in arguments if each != EVERYTHING]
-    failed = _run_half("SQLite", "sqlite:///:memory:", arguments)
+    options = [each for each in arguments if each in OPTIONS]
+    arguments = [each for each in arguments if each not in OPTIONS]
+    if A11Y in options:
+        return int(_run_half("SQLite", "sqlite:///:memory:", [ACCESSIBILITY, *arguments]))
+    # Files named in the arguments run on both databases.
+    has_paths = any(each.startswith("tests/") for each in arguments)
+    is_everything = EVERYTHING in options
+    left_out = () if has_paths else (ACCESSIBILITY, *(() if is_everything else EXHAUSTIVE))
+    on_sqlite = () if has_paths else (*ONCE, *(() if is_everything else SQLITE_ONLY_IN_TEST))
+    if THROUGH_POOLER in options:
+        return int(_run_through_pooler([*_ignoring((*left_out, *on_sqlite)), *arguments]))
+    failed = _run_half("SQLite", "sqlite:///:memory:", [*_ignoring(left_out), *arguments])
     server = _postgres()
     if server is None:
         print("The PostgreSQL half did not run: no DATABASE_URL, and no PostgreSQL on this machine.", flush=True)
         return 1 if failed or os.environ.get("REQUIRE_ALL") == "1" else 0
-    # Files named in the arguments run on both databases.
-    has_paths = any(each.startswith("tests/") for each in arguments)
-    left_out = [] if run_everything or has_paths else [f"--ignore-glob={each}" for each in ONCE]
     with server as url:
-        failed |= _run_half("PostgreSQL", url, [*left_out, *arguments])
+        failed |= _run_half("PostgreSQL", url, [*_ignoring((*left_out, *on_sqlite)), *arguments])
     return int(failed)
+
+
+def _ignoring(files_and_tests: Iterable[str]) -> list[str]:
+    return [f"--deselect={each}" if "::" in each else f"--ignore-glob={each}" for each in files_and_tests]
 
 
 def _postgres() -> AbstractContextManager[str] | None:
@@ -69,11 +197,27 @@ def _postgres() -> AbstractContextManager[str] | None:
     return temporary_server(binaries) if binaries else None
 
 
+def _run_through_pooler(arguments: list[str]) -> bool:
+    """Run the tests through PgBouncer. The databases are made directly, and are not dropped: the pooler is in them."""
+    binaries = find_binaries()
+    if binaries is None or find_pgbouncer() is None:
+        print("The tests through PgBouncer did not run: apt-get install postgresql pgbouncer.", flush=True)
+        return True
+    with temporary_server(binaries) as direct_url, pgbouncer(direct_url) as url:
+        os.environ.update(POOLER="transaction", TEST_DIRECT_DATABASE_URL=direct_url)
+        return _run_half("PostgreSQL through PgBouncer", url, ["--reuse-db", *arguments])
+
+
 def _run_half(name: str, url: str, arguments: list[str]) -> bool:
     print(f"== {name} ==", flush=True)
-    command = [sys.executable, "-m", "pytest", "-q", "-n", "auto", *arguments]
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "auto", "--dist", "worksteal", *arguments]
     return subprocess.run(command, env={**os.environ, "DATABASE_URL": url}, check=False).returncode != 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    # Test modules, and the commands that tests start, are compiled once for both databases.
+    with tempfile.TemporaryDirectory(prefix="school-bytecode-") as bytecode:
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        os.environ.setdefault("PYTHONPYCACHEPREFIX", bytecode)
+        code = main(sys.argv[1:])
+    sys.exit(code)

@@ -1,4 +1,4 @@
-"""Print texts drawn at random, to be read by somebody new to the project: `python -m tools.sample SEED`."""
+"""Print random texts of the project, to be judged by a reader who does not know it: `python -m tools.sample SEED`."""
 
 import random
 import re

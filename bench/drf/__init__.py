@@ -1,1 +1,1 @@
-"""Plain Django REST Framework on the same tables, for comparison."""
+"""A comparable API in plain Django REST Framework, on the same tables."""

@@ -1,8 +1,9 @@
 """
-A typical DRF implementation: models, serializers, generic views and cursor pages, on the tables of the peers.
+A typical implementation in Django REST Framework (DRF): models, serializers, generic views and cursor pages, on the
+tables of the peers.
 
-Like the other peers it has no tokens, no rules and no journal. It runs in their environment; ``PG_DSN`` is the address
-of their database.
+Like the other peers it has no tokens, no rules and no journal. It runs in the environment of the peers; ``PG_DSN`` is
+the address of their database.
 """
 
 import os

@@ -4,13 +4,12 @@ Admin pages to submit, preview, approve, follow and undo imports.
 No page waits for a whole file to be read.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from collections import Counter
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.shortcuts import render
@@ -21,23 +20,34 @@ from django.views.decorators.http import require_POST
 from unfold.admin import ModelAdmin
 
 from bulk.admin.forms import UploadForm
-from bulk.files.csv_reader import MAX_COLUMNS, UnreadableFile
-from bulk.importers.registry import importer_classes, parts_of, rights_of
-from bulk.jobs.lifecycle import AlreadyApplied, ImportRequest, approve, cancel, start_undo, submit
-from bulk.jobs.worker import enqueue
-from bulk.labels import translated_label
-from bulk.models import PROCESSING_STATES, UNDO, ZIP, Import, ImportChannel, State
+from bulk.admin.row_table import row_table
+from bulk.files.csv_reader import UnreadableFile
+from bulk.importers.import_parts import parts_of
+from bulk.importers.registry import importer_classes, rights_of
+from bulk.jobs.import_actions import approve, cancel, start_undo
+from bulk.jobs.submission import AlreadyApplied, ImportRequest, submit
+from bulk.models import (
+    FINISHED_STATES,
+    PROCESSING_STATES,
+    UNDO,
+    ZIP,
+    Import,
+    ImportChannel,
+    OnError,
+    Review,
+    State,
+)
+from bulk.outcome_sentences import summary
 from bulk.reports import Report
-from bulk.row_results import StoredResult, stored_results
+from bulk.row_results import ERROR, KEPT, KEPT_OUTCOMES, SKIPPED
+from bulk.translated_labels import translated_label
 from school.access.access_log import Subject, record_export
+from school.admin_site.list_page import badge, short_date
 from school.http.csv_response import csv_response
 from school.i18n.stored_messages import format_count, from_stored, join_messages, translate_stored
 from school.observability.logging import current_request_id
-from school.refusals import Refused, shorten
+from school.refusals import Refused
 
-PROBLEMS_PER_PAGE = 100
-SAMPLE_ROWS = 5
-MAX_CELL_LENGTH = 100  # characters of a cell
 ACTIONS = ("approve", "cancel", "undo")
 
 
@@ -57,19 +67,20 @@ class ImportAdmin(ModelAdmin):
     """Imports are created by an upload and changed by actions; they are never edited or deleted."""
 
     list_display = [
-        "id",
+        "title",
         "kind_label",
-        "file_name",
-        "dataset",
-        "state",
+        "state_badge",
         "row_count",
         "error_rows",
         "actor",
-        "created_at",
+        "created",
+        "dataset",
+        "id",
     ]
     list_filter = ["state", KindFilter, "door"]
     list_select_related = ["actor"]
     search_fields = ["file_name", "dataset"]
+    empty_hint = gettext_lazy("A file of students, courses or enrollments is previewed before it is applied.")
     show_full_result_count = False
 
     def has_delete_permission(self, request: HttpRequest, obj: Import | None = None) -> bool:
@@ -78,6 +89,7 @@ class ImportAdmin(ModelAdmin):
     def get_urls(self) -> list[Any]:
         run_action = require_POST(self.run_action)
         urls = [
+            path("template-<slug:kind>.csv", self.admin_site.admin_view(self.template), name="bulk_import_template"),
             path("<id:pk>/live/", self.admin_site.admin_view(self.progress), name="bulk_import_live"),
             path("<id:pk>/report/", self.admin_site.admin_view(self.report), name="bulk_import_report"),
             path("<id:pk>/failed-rows/", self.admin_site.admin_view(self.failed_rows), name="bulk_import_failed_rows"),
@@ -92,6 +104,18 @@ class ImportAdmin(ModelAdmin):
             for action in ACTIONS
         ]
         return [*urls, *super().get_urls()]
+
+    @admin.display(description=gettext_lazy("file"), ordering="file_name")
+    def title(self, job: Import) -> str:
+        return job.file_name or _("Import %(id)s") % {"id": job.pk}
+
+    @admin.display(description=gettext_lazy("state"), ordering="state")
+    def state_badge(self, job: Import) -> str:
+        return badge(job.state, job.get_state_display())
+
+    @admin.display(description=gettext_lazy("sent"), ordering="id")
+    def created(self, job: Import) -> str:
+        return short_date(job.created_at)
 
     @admin.display(description=gettext_lazy("kind"), ordering="kind")
     def kind_label(self, job: Import) -> str:
@@ -108,10 +132,10 @@ class ImportAdmin(ModelAdmin):
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None) -> Any:
         if not self.has_add_permission(request):
             raise PermissionDenied
-        form = UploadForm(request.POST or None, request.FILES or None)
+        form = UploadForm(request.POST or None, request.FILES or None, user_id=request.user.pk)
         if request.method == "POST" and form.is_valid():
             try:
-                job = submit(form.cleaned_data["file"], self._import_request(request, form), dispatch=enqueue)
+                job = submit(form.cleaned_data["file"], self._import_request(request, form))
                 return HttpResponseRedirect(reverse("admin:bulk_import_change", args=[job.pk]))
             except AlreadyApplied as duplicate:
                 form.add_error(
@@ -134,23 +158,34 @@ class ImportAdmin(ModelAdmin):
             rights=tuple(name for name, (_scope, permission) in rights if request.user.has_perm(permission)),
             actor=request.user,
             again=data["again"],
-            **{name: data[name] for name in ("kind", "dataset", "mode", "scope", "on_error")},
+            on_error=OnError.SKIP,  # what happens to rows with errors is chosen at the approval
+            **{name: data[name] for name in ("kind", "dataset", "mode", "scope")},
         )
+
+    def template(self, request: HttpRequest, kind: str) -> StreamingHttpResponse:
+        """Return a CSV file with the usual columns of a kind of file, and an example row."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        importer = importer_classes().get(kind)
+        if importer is None:
+            raise Http404
+        lines = (",".join(cells) + "\r\n" for cells in (importer.example, importer.example.values()))
+        return csv_response(lines, f"{kind}.csv", with_bom=True)
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> Any:
         job = self._get_import(request, object_id)
-        failed_results = _FailedResults(job)
+        query = request.GET
+        is_processing = job.state in PROCESSING_STATES
+        table = None if is_processing else row_table(job, query.get("part", ""), query.get("show"), query.get("page"))
         context = {
             **self.admin_site.each_context(request),
             **self._progress_context(job),
-            "title": _("Import %(id)s") % {"id": job.pk},
+            "title": _("Undo of import %(id)s") % {"id": job.undoes_id} if job.kind == UNDO else self.title(job),
             "opts": self.opts,
             "can_change": self.has_change_permission(request, job),
-            "problems": Paginator(failed_results, PROBLEMS_PER_PAGE).get_page(request.GET.get("page")),
-            "samples": _sample_rows(job) if job.state not in PROCESSING_STATES else [],
-            "parts": _part_names(job) if job.state not in PROCESSING_STATES else [],
+            "table": table,
             "undos": job.undone_by.order_by("pk"),
         }
         return render(request, "bulk/import_detail.html", context)
@@ -171,7 +206,9 @@ class ImportAdmin(ModelAdmin):
             "is_processing": job.state in PROCESSING_STATES,
             "file_problems": [_translated_message(problem) for problem in job.problems],
             "file_warnings": [_translated_message(warning) for warning in job.warnings],
-            "counts": [(translated_label(outcome), count) for outcome, count in sorted(job.counts.items())],
+            "summary": summary(job.counts, is_preview=job.checkpoint == 0 and job.state not in FINISHED_STATES),
+            "is_undo": job.kind == UNDO,
+            "good_rows": _good_rows(job),
             "can_approve": job.state == State.NEEDS_REVIEW,
             "can_cancel": job.is_active,
             "can_undo": job.can_be_undone,
@@ -195,7 +232,9 @@ class ImportAdmin(ModelAdmin):
     def _perform(self, request: HttpRequest, job: Import, action: str) -> Import:
         match action:
             case "approve":
-                return approve(job.pk, actor=request.user, dispatch=enqueue)
+                on_error = request.POST.get("on_error", "")
+                on_error = on_error if on_error in OnError.values else ""
+                return approve(job.pk, actor=request.user, on_error=on_error)
             case "cancel":
                 return cancel(job.pk)
             case _:
@@ -204,7 +243,7 @@ class ImportAdmin(ModelAdmin):
                     channel=ImportChannel.ADMIN,
                     request_id=current_request_id(),
                     actor=request.user,
-                    dispatch=enqueue,
+                    review=Review.ALWAYS,
                 )
 
     def report(self, request: HttpRequest, pk: int) -> StreamingHttpResponse:
@@ -230,62 +269,11 @@ class ImportAdmin(ModelAdmin):
         return csv_response(content, f"import-{job.pk}-{name}.csv", with_bom=True)
 
 
-class _FailedResults(Sequence[StoredResult]):
-    """All results with errors, for the paginator; without the cells of the rows, which are in the file."""
-
-    def __init__(self, job: Import) -> None:
-        self.job = job
-
-    def __len__(self) -> int:
-        return self.job.errors + int(self.job.counts.get("kept", 0))
-
-    def __getitem__(self, page: Any) -> Any:
-        failed = (result for result in stored_results(self.job) if result.errors)
-        return [_translated(result) for result in islice(failed, page.start, page.stop)]
-
-
-def _translated(result: StoredResult) -> StoredResult:
-    """Return a stored result with its messages in the current language."""
-    errors = [(code, field, translate_stored(message)) for code, field, message in result.errors]
-    return result._replace(errors=errors, note=translate_stored(result.note))
-
-
 def _translated_message(problem: dict[str, Any]) -> str:
     return translate_stored(from_stored(problem["message"], problem.get("parts")))
 
 
-def _part_names(job: Import) -> list[str]:
-    try:
-        return [part.name for part in parts_of(job)]
-    except UnreadableFile:
-        return []
-
-
-def _sample_rows(job: Import) -> list[dict[str, Any]]:
-    """Return the first rows with each outcome near the top of the file, with their cells."""
-    try:
-        reports = [Report(job, part) for part in parts_of(job)]
-    except UnreadableFile:
-        return []
-    samples = []
-    for report in reports:
-        for outcome in sorted(job.counts):
-            rows = [
-                {"result": _translated(row.result), "raw": _truncated(row.raw)}
-                for row in islice(report.preview_rows(outcome), SAMPLE_ROWS)
-            ]
-            if rows:
-                samples.append(
-                    {
-                        "outcome": translated_label(outcome),
-                        "part": report.part.name,
-                        "header": _truncated(report.source.header),
-                        "rows": rows,
-                    }
-                )
-    return samples
-
-
-def _truncated(cells: list[str]) -> list[str]:
-    """Return the cells of a row, cut for the page: a row may have half a million cells, or one of 100 kB."""
-    return [shorten(cell, MAX_CELL_LENGTH) for cell in cells[:MAX_COLUMNS]]
+def _good_rows(job: Import) -> int:
+    """Return the number of rows that an approval applies."""
+    counts = Counter(job.counts)
+    return counts.total() - sum(counts[outcome] for outcome in (ERROR, KEPT, SKIPPED, *KEPT_OUTCOMES))

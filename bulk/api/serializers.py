@@ -10,9 +10,10 @@ from rest_framework import serializers
 
 from bulk.importers.registry import importer_classes
 from bulk.models import DEFAULT_DATASET, ZIP, Import, Mode, OnError, Review, rows_per_second
-from school.api.fields import KnownFieldsSerializer, StrictBooleanField, StrictCharField, StrictModelSerializer
-from school.api.openapi.examples import example, request_example
+from school.api.fields import StrictBooleanField, StrictCharField
+from school.api.openapi.example_decorators import example, request_example
 from school.api.row_json import ComputedField
+from school.api.serializers import KnownFieldsSerializer, StrictModelSerializer
 from school.validators import plain_text
 
 KINDS = [*settings.IMPORT_KINDS, ZIP]
@@ -56,7 +57,9 @@ REPORT_ROW = {
 
 
 class ImportProblemSerializer(serializers.Serializer[Any]):
-    """A reason why a file as a whole was not or would not be applied, or a notice to its sender."""
+    """
+    A reason why the whole file was not applied, or would not be applied after a dry run; or a notice to the sender.
+    """
 
     code = serializers.CharField()
     field = serializers.CharField(allow_null=True, required=False)
@@ -64,7 +67,7 @@ class ImportProblemSerializer(serializers.Serializer[Any]):
 
 
 class ImportWarningSerializer(ImportProblemSerializer):
-    """A part of a file that was ignored."""
+    """A warning about columns, rows or files that were ignored."""
 
 
 def _serialized_problems(request: Any, stored: list[dict[str, Any]]) -> Any:
@@ -88,8 +91,10 @@ class ImportSerializer(StrictModelSerializer):
     counts = serializers.DictField(child=serializers.IntegerField(), help_text=_("The number of rows by outcome."))
     options = serializers.DictField(child=serializers.CharField())
     rows_done = serializers.IntegerField(source="progress.rows", read_only=True)
-    actor: Any = serializers.SlugRelatedField("username", read_only=True, allow_null=True)
-    approved_by: Any = serializers.SlugRelatedField("username", read_only=True, allow_null=True)
+    actor: Any = serializers.SlugRelatedField("username", read_only=True, allow_null=True, help_text="A user name.")
+    approved_by: Any = serializers.SlugRelatedField(
+        "username", read_only=True, allow_null=True, help_text="A user name."
+    )
     rows_per_second = serializers.FloatField(read_only=True, allow_null=True)
     computed = {
         "problems": ComputedField(("problems",), _serialized_problems),
@@ -133,7 +138,11 @@ class ImportSerializer(StrictModelSerializer):
 
 @extend_schema_field({"type": "string", "enum": KINDS})
 class KindField(StrictCharField):
-    """The kind of a file. An unknown kind is refused by the check that all entry points share."""
+    """
+    The kind of a file.
+
+    The field accepts any text, because a check that all entry points share refuses unknown kinds.
+    """
 
 
 class BooleanTextField(serializers.BooleanField):
@@ -163,7 +172,7 @@ class ImportRequestSerializer(KnownFieldsSerializer):
         allow_blank=True,
         default="",
         validators=[plain_text],
-        help_text=_("The scope of a full file: term:CODE or course:CODE@TERM."),
+        help_text=_("The scope of a full file: term:CODE or course:CODE@TERM; of holds, all or code:CODE."),
     )
     on_error = serializers.ChoiceField(choices=OnError.values, default=OnError.ABORT.value)
     review = serializers.ChoiceField(
@@ -177,6 +186,13 @@ class ImportRequestSerializer(KnownFieldsSerializer):
     again = BooleanTextField(
         default=False, help_text=_("Import the file even if it is the last file that was applied.")
     )
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Return the values. An optional field without text is missing, because a form sends its empty fields too."""
+        optional = {name for name, field in self.fields.items() if not field.required}
+        return super().to_internal_value(
+            {name: value for name, value in data.items() if value != "" or name not in optional}
+        )
 
     def get_fields(self) -> dict[str, Any]:
         """Add the options of all kinds."""
@@ -194,13 +210,22 @@ class ImportRequestSerializer(KnownFieldsSerializer):
 
     @property
     def options(self) -> dict[str, str]:
-        """The options that belong to a single kind."""
+        """The values of the options that only some kinds of files have."""
         options_by_name = {option.name for importer in importer_classes().values() for option in importer.options}
         return {name: str(value) for name, value in self.validated_data.items() if name in options_by_name}
 
 
+class CancellationSerializer(KnownFieldsSerializer):
+    """An empty body: a cancellation takes no fields."""
+
+
+@request_example({"on_error": "skip"})
 class ApprovalSerializer(KnownFieldsSerializer):
-    """An empty body: an approval and a cancellation take no fields."""
+    on_error = serializers.ChoiceField(
+        choices=OnError.choices,
+        required=False,
+        help_text=_("Replaces the on_error of the upload. abort is refused if the preview has errors."),
+    )
 
 
 @request_example({"dry_run": True})
@@ -217,11 +242,13 @@ class ReportErrorSerializer(serializers.Serializer[Any]):
 @example(REPORT_ROW)
 class ReportRowSerializer(serializers.Serializer[Any]):
     """
-    A row with its original cells and its result. The kind determines the name of the id field, ``enrollment_id`` e.g.
+    A row of the report: its original cells and its result.
+
+    The id field is named after the kind, for example ``enrollment_id``.
     """
 
     part = serializers.CharField(
-        required=False, help_text=_("The part of a zip import: students, courses or enrollments.")
+        required=False, help_text=_("The part of a zip import: terms, students, courses or enrollments.")
     )
     row = serializers.IntegerField(
         allow_null=True, help_text=_("Null for results that are not about a row of the file.")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Iterator
 from dataclasses import replace
 from typing import Any, BinaryIO
 
+from django.conf import settings
 from django.db.models import QuerySet
 from django.http import StreamingHttpResponse
 from django.shortcuts import get_object_or_404
@@ -20,30 +21,32 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from bulk.api.filters import ImportFilter
-from bulk.api.parsers import CsvParser, FormParser, ZipParser, file_and_fields
+from bulk.api.parsers import CsvParser, FormParser, ZipParser
 from bulk.api.serializers import (
     ApprovalSerializer,
+    CancellationSerializer,
     ImportRequestSerializer,
     ImportSerializer,
     ReportRowSerializer,
     UndoSerializer,
 )
-from bulk.file_store import sha256_of
+from bulk.api.uploads import file_and_fields
 from bulk.files.csv_reader import UnreadableFile
-from bulk.importers.part import Part
-from bulk.importers.registry import parts_of, rights_of
-from bulk.jobs.lifecycle import AlreadyApplied, ImportRequest, approve, cancel, start_undo, submit
-from bulk.jobs.worker import enqueue
+from bulk.import_file_store import sha256_of
+from bulk.importers.import_parts import ImportPart, parts_of
+from bulk.importers.registry import rights_of
+from bulk.jobs.import_actions import approve, cancel, start_undo
+from bulk.jobs.submission import AlreadyApplied, ImportRequest, submit
 from bulk.models import PROCESSING_STATES, Import, ImportChannel
-from bulk.outcomes import ERROR
 from bulk.reports import Report
+from bulk.row_results import ERROR
 from school.access.access_log import Subject, record_export
+from school.api.base_views import RowScopeMixin
+from school.api.csv_renderer import BOM_OPENAPI_PARAMETER, BOM_PARAMETER, CsvRenderer, wants_bom
 from school.api.idempotency import idempotent
+from school.api.list_and_retrieve import ConditionalReadMixin
 from school.api.permissions import is_permitted, service_account_of
 from school.api.query_parameters import StrictQueryMixin
-from school.api.renderers import BOM_OPENAPI_PARAMETER, BOM_PARAMETER, CsvRenderer, wants_bom
-from school.api.row_responses import ConditionalReadMixin
-from school.api.views import RowScopeMixin
 from school.http.csv_response import csv_response
 from school.observability.logging import current_request_id
 from school.refusals import Refusal, Refused
@@ -52,8 +55,8 @@ PART_PARAMETER = [
     OpenApiParameter(
         "part",
         str,
-        enum=["students", "courses", "enrollments"],
-        description="The file of a zip import: students, courses or enrollments.",
+        enum=[*settings.IMPORT_KINDS],
+        description="The file of a zip import: terms, students, courses or enrollments.",
     )
 ]
 REPORT_RESPONSES = {
@@ -78,7 +81,7 @@ class BaseImportViewSet(RowScopeMixin, StrictQueryMixin, GenericViewSet[Import])
 
     @property
     def client_account_id(self) -> Any:
-        """The account id of the calling API client, None for staff. Compiled queries have it as a parameter."""
+        """The account id of the calling API client, None for staff. In compiled queries this id is a parameter."""
         account = service_account_of(self.request)
         return None if account is None else account.pk
 
@@ -100,13 +103,13 @@ class BaseImportViewSet(RowScopeMixin, StrictQueryMixin, GenericViewSet[Import])
 
 
 class ImportViewSet(ConditionalReadMixin, BaseImportViewSet):
-    """Imports, the newest first: the file that was sent, its state and its counts."""
+    """The list of imports, the newest first, and a single import; and the action that sends a file."""
 
     filterset_class = ImportFilter
     ordering_fields = {"id": "id", "created_at": "created_at"}
     ordering = "-id"
     parser_classes = [FormParser, CsvParser, ZipParser]
-    more_problems = {"POST": {404}}  # a term or a course in the options is not found
+    more_problems = {"POST": {404}}  # a term or a course in the options does not exist
 
     def allowed_parameters(self) -> set[str] | None:
         """Return None for ``create``: its query may have options, which ``ImportRequestSerializer`` checks."""
@@ -136,7 +139,7 @@ class ImportViewSet(ConditionalReadMixin, BaseImportViewSet):
             200: OpenApiResponse(ImportSerializer, "The file was applied last, and is not again"),
         },
     )
-    def create(self, request: Request) -> Response:
+    def create(self, request: Request) -> Any:
         """
         Send a file, as a field of a form, or as the body with its options in the query.
 
@@ -144,7 +147,7 @@ class ImportViewSet(ConditionalReadMixin, BaseImportViewSet):
         has ended.
         """
         source, _name, _fields = file_and_fields(request)
-        with source:  # closed also if a repeated request gets its stored answer
+        with source:  # the file is closed even if a repeated request gets its stored answer
             return self._create(request)
 
     create.takes_idempotency_key = True  # type: ignore[attr-defined]  # for the OpenAPI document
@@ -162,7 +165,7 @@ class ImportViewSet(ConditionalReadMixin, BaseImportViewSet):
     def _submit(self, source: BinaryIO, name: str, fields: dict[str, Any]) -> Response:
         request = self.request
         serializer = ImportRequestSerializer(data=fields)
-        del serializer.fields["file"]  # the file is not validated as a field
+        del serializer.fields["file"]  # the serializer does not validate the file
         serializer.is_valid(raise_exception=True)
         data = serializer.validated_data
         rights = rights_of(data["kind"]).items()
@@ -182,18 +185,18 @@ class ImportViewSet(ConditionalReadMixin, BaseImportViewSet):
         except AlreadyApplied as duplicate:
             if self.get_queryset().filter(pk=duplicate.earlier.pk).exists():
                 return self.import_response(duplicate.earlier, 200)
-        # The earlier import is not visible to this caller.
+        # Do not name the earlier import, because this caller may not see it.
         return self._submit_request(source, replace(import_request, again=True))
 
     def _submit_request(self, source: BinaryIO, import_request: ImportRequest) -> Response:
-        return self.import_response(submit(source, import_request, dispatch=enqueue), 202)
+        return self.import_response(submit(source, import_request), 202)
 
 
 class ImportReportViewSet(BaseImportViewSet):
     """Streams the result of each row: JSON, or CSV if the Accept header asks for it."""
 
     renderer_classes = [JSONRenderer, CsvRenderer]
-    pagination_class = None  # a stream of all rows
+    pagination_class = None  # without pages: the response is a stream of all rows
 
     def allowed_parameters(self) -> set[str]:
         return {"part", BOM_PARAMETER}
@@ -201,7 +204,9 @@ class ImportReportViewSet(BaseImportViewSet):
     @extend_schema(parameters=[*PART_PARAMETER, BOM_OPENAPI_PARAMETER], responses=REPORT_RESPONSES)
     def report(self, request: Request, pk: int) -> StreamingHttpResponse:
         """
-        Return every row with its original cells and its result. While the import is at work, return the rows so far.
+        Return every row with its original cells and its result.
+
+        While the import is being processed, return the rows that are processed so far.
         """
         return self._stream(Report.as_csv, lambda report: report.as_json_rows(), "report")
 
@@ -230,7 +235,7 @@ class ImportReportViewSet(BaseImportViewSet):
             return csv_response(lines, f"import-{job.pk}-{name}.csv", with_bom=with_bom)
         return StreamingHttpResponse(_json_array(reports, as_json_rows), content_type="application/json")
 
-    def _parts(self, job: Import) -> list[Part]:
+    def _parts(self, job: Import) -> list[ImportPart]:
         """
         Return the requested parts; raise ``Refused`` for an unreadable file, ``ValidationError`` for an unknown part.
         """
@@ -268,18 +273,23 @@ class ImportActionsViewSet(BaseImportViewSet):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
-        get_object_or_404(self.get_queryset(), pk=self.kwargs["pk"])  # the actions accept any import
+        # The caller may request the actions for any import.
+        get_object_or_404(self.get_queryset(), pk=self.kwargs["pk"])
 
     @extend_schema(request=ApprovalSerializer, responses={202: ImportSerializer})
     def approve(self, request: Request, pk: int) -> Response:
-        """Apply an import that waits for review, if its outcomes are still the reviewed ones."""
-        self._validated_body(ApprovalSerializer)
-        return self.import_response(approve(pk, actor=request.user, dispatch=enqueue), 202)
+        """
+        Apply an import that waits for review.
 
-    @extend_schema(request=ApprovalSerializer, responses={200: ImportSerializer, 202: ImportSerializer})
+        If its outcomes differ from the reviewed ones by then, it waits for review again.
+        """
+        on_error = self._validated_body(ApprovalSerializer).get("on_error", "")
+        return self.import_response(approve(pk, actor=request.user, on_error=on_error), 202)
+
+    @extend_schema(request=CancellationSerializer, responses={200: ImportSerializer, 202: ImportSerializer})
     def cancel(self, request: Request, pk: int) -> Response:
         """Stop an import: 200 if it has stopped, 202 if it will stop. Chunks that are applied by then stay applied."""
-        self._validated_body(ApprovalSerializer)
+        self._validated_body(CancellationSerializer)
         job = cancel(pk)
         return self.import_response(job, 202 if job.state in PROCESSING_STATES else 200)
 
@@ -293,7 +303,6 @@ class ImportActionsViewSet(BaseImportViewSet):
             request_id=current_request_id(),
             actor=request.user,
             dry_run=dry_run,
-            dispatch=enqueue,
         )
         return self.import_response(job, 202)
 

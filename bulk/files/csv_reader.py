@@ -18,18 +18,18 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-from bulk.files.csv_cells import clean
-from bulk.files.formats import HEAD_BYTES, binary_format_error, is_utf_16, text_format_error
+from bulk.files.cell_text import clean
+from bulk.files.non_csv_detection import HEAD_BYTES, binary_format_error, is_utf_16, text_format_error
 from bulk.files.text_lines import InvalidLine, TextLines
 from school.i18n.stored_messages import translatable as _
 from school.refusals import Refusal
-from school.validators import INVISIBLE
+from school.text_normalization import INVISIBLE
 
 SEPARATORS = ",;\t"
 MAX_COLUMNS = 200
-MIN_HEADER_NAMES = 2  # known columns; a row with fewer is no repeated header
-MIN_SEPARATORS = 2  # separators; a line in a cell with fewer is not taken for a row
-MAX_SHOWN_HEADER = 200  # characters of the header that a message shows
+MIN_HEADER_NAMES = 2  # the minimum number of known columns in a row that repeats the header
+MIN_SEPARATORS = 2  # the minimum number of separators in a line of a cell that looks like a row
+MAX_SHOWN_HEADER = 200  # the maximum number of characters of the header in a message
 MAX_SHOWN_ROWS = 20
 
 _SEPARATOR_LINE = re.compile(
@@ -57,12 +57,13 @@ class Column:
 @dataclass(slots=True)
 class Row:
     """
-    A row: ``raw`` has the cells as they are in the file, ``cells`` the cleaned cells of the known columns by name.
+    A row: ``raw`` has the original cells of the file, ``cells`` the cleaned cells of the known columns by name.
 
     A row with ``is_synthetic`` is in no file: it is generated for an object, by an undo or by a full import.
+    Its ``file_number`` is the number of the row in the file of the import that is undone, 0 if that has no row for it.
     ``unresolved`` has the refusals of references that match no row or several rows; their cells are not replaced. With
-    ``has_complete_key``, an empty cell in the key is not filled from an option, and matches only an object without this
-    value.
+    ``has_complete_key``, an empty cell of the key is not filled from an option: the row matches only an object without
+    this value.
     """
 
     number: int
@@ -72,10 +73,11 @@ class Row:
     is_synthetic: bool = False
     unresolved: tuple[Refusal, ...] = ()
     has_complete_key: bool = False
+    file_number: int | None = None
 
 
 class UnreadableFile(Exception):
-    """The file cannot be read as CSV from a row on, or at all. ``name`` is its name in a zip."""
+    """The file cannot be read as CSV at all, or not beyond a certain row. ``name`` is its name in a zip."""
 
     def __init__(self, code: str, message: str, row: int | None = None, name: str = "") -> None:
         self.code = code
@@ -103,7 +105,7 @@ def open_source(path: str) -> Iterator[BinaryIO]:
             yield copy
         return
     try:
-        # Opened before the caller's block, so that no OSError of the block is taken for one of the file.
+        # The file is opened outside of the caller's block, so that only errors of the file are reported as such.
         source = Path(path).open("rb")  # noqa: SIM115
     except OSError as error:
         message = _("Cannot read %(path)s: %(why)s.") % {"path": path, "why": error.strerror}
@@ -180,7 +182,9 @@ class Table:
     @property
     def warnings(self) -> list[Refusal]:
         """
-        The warnings about columns and rows that are ignored. Rows that repeat the header are known after ``count``.
+        The warnings about columns and rows that are ignored.
+
+        Rows that repeat the header are known after ``count``.
         """
         warnings = []
         if unknown := self.unknown_columns:
@@ -222,7 +226,8 @@ class Table:
 
     def _rows(self) -> Iterator[tuple[int, list[str], bool]]:
         """
-        Yield the non-blank rows below the header: number, cells, and True if the shape of the row must be checked.
+        Yield the non-blank rows below the header: the row number, the cells, and True if the number of cells must be
+        checked.
         """
         self.repeated_headers = []
         spellings = self.header_spellings
@@ -235,7 +240,7 @@ class Table:
                 yield number, raw, True
 
     def _shape_error(self, raw: list[str]) -> Refusal | None:
-        """Return the error in the shape of a row: misplaced or missing cells, other rows in a cell, or only dashes."""
+        """Return the error of a row with misplaced or missing cells, with other rows in a cell, or with dashes only."""
         if any(map(clean, raw[self.width :])):
             message = _("This row has %(found)s cells, but the header has %(expected)s.")
             return Refusal("ragged_row", message % {"found": len(raw), "expected": self.width})
@@ -254,7 +259,9 @@ class Table:
 
     def _contains_rows(self, cell: str) -> bool:
         """
-        True for a cell with a further line that looks like a row: enough separators, none before a blank as in prose.
+        Return True if a further line of the cell looks like a row.
+
+        Such a line has enough separators, none of which is followed by a blank as in prose.
         """
         separators = max(self.width - 1, MIN_SEPARATORS)
         further_lines = cell.splitlines()[1:] if "\n" in cell or "\r" in cell else []
@@ -275,7 +282,7 @@ class Table:
 
     def _records(self, separator: str) -> Iterator[tuple[int, list[str], bool]]:
         """
-        Yield every row, also blank ones: number, cells, and True if the row takes one line.
+        Yield every row, including blank ones: the row number, the cells, and True if the row takes only one line.
 
         A line ``sep=;`` at the top is not a row.
         """
@@ -326,7 +333,11 @@ class Table:
         return self.column_names.get(_normalized_name(cell))
 
     def _match_columns(self, cells: Sequence[str]) -> list[str | None]:
-        """Return the column names of a header; a stand-in gets the name of the column that the header lacks."""
+        """
+        Return the column names of a header.
+
+        If the header lacks a column, a column of its ``fallbacks`` gets the name.
+        """
         names = [self._column_name(cell) for cell in cells[: MAX_COLUMNS + 1]]
         for column in self.columns:
             fallback = next((name for name in column.fallbacks if name in names), None)
@@ -344,10 +355,10 @@ class Table:
         missing = [column.name for column in self.columns if column.required and column.name not in self.names]
         if missing:
             message = _("Columns missing in the header: %(names)s. This row was read as the header: %(found)s.")
-            found = " | ".join(clean(cell) for cell in self.header)
+            header_text = " | ".join(clean(cell) for cell in self.header)
             parts = {
                 "names": ", ".join(missing),
-                "found": found if len(found) <= MAX_SHOWN_HEADER else f"{found[:MAX_SHOWN_HEADER]}…",
+                "found": header_text if len(header_text) <= MAX_SHOWN_HEADER else f"{header_text[:MAX_SHOWN_HEADER]}…",
             }
             raise self._unreadable("missing_column", message % parts, self.header_number)
         duplicates = sorted(name for name, count in Counter(filter(None, self.names)).items() if count > 1)

@@ -3,7 +3,7 @@
 from collections.abc import Hashable, Sequence
 
 from bulk.files.csv_reader import Row
-from bulk.files.temporary_table import temporary_table
+from bulk.scratch_table import scratch_table
 from school.i18n.stored_messages import translatable as _
 from school.refusals import Refusal
 
@@ -12,7 +12,7 @@ class RowKeyIndex:
     """The keys of the rows that were read so far. Memory does not grow with the file."""
 
     def __init__(self) -> None:
-        self.table = temporary_table("seen (key TEXT PRIMARY KEY, number INTEGER, cells TEXT)")
+        self.table = scratch_table("seen (key TEXT PRIMARY KEY, number INTEGER, cells TEXT)")
 
     def close(self) -> None:
         self.table.close()
@@ -25,7 +25,8 @@ class RowKeyIndex:
         """
         records = [(repr(key), row.number, content) for row, key, content in zip(rows, keys, contents, strict=True)]
         changes_before = self.table.total_changes
-        # In the order of the keys, as in the table; of two rows with one key, the earlier row comes first.
+        # Insert in the order of the keys, in which the table is stored. Of two rows with the same key, the earlier row
+        # comes first.
         self.table.executemany("INSERT INTO seen VALUES (?, ?, ?) ON CONFLICT DO NOTHING", sorted(records))
         if self.table.total_changes - changes_before == len(records):
             return {}

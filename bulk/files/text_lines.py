@@ -12,14 +12,15 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from school.i18n.stored_messages import translatable as _
-from school.validators import INVISIBLE
+from school.text_normalization import INVISIBLE
 
 BLOCK_BYTES = 1 << 16
 MAX_ROW_BYTES = 1_000_000
 BYTE_ORDER_MARK = "\ufeff"
-END_OF_FILE = b"\x1a"  # Ctrl-Z, which DOS writes at the end of a text
+END_OF_FILE = b"\x1a"  # the character Ctrl-Z, which DOS writes at the end of a text
 
-_NOT_UTF_8 = re.compile(r"[\udc80-\udcff]")  # surrogateescape decodes invalid bytes to these
+# The error handler ``surrogateescape`` decodes invalid bytes to these characters.
+_NOT_UTF_8 = re.compile(r"[\udc80-\udcff]")
 # The lookbehind makes the search for an LF after several CR start once for all of them, and not at each CR.
 _LINE = re.compile(r"[^\r\n]*(?:\n|(?<!\r)\r++\n|\r|\Z)")
 _SPACED_QUOTE = {
@@ -29,7 +30,8 @@ _SPACED_QUOTE = {
 }
 _QUOTED_CELL = {
     separator: re.compile(
-        # A quoted cell, closed before a separator or open to the end of the line; else an unquoted cell or a separator.
+        # Matches a quoted cell, which ends before a separator or is open at the end of the line; or an unquoted cell;
+        # or a separator.
         rf'[{blanks}]*("[^"]*+(?:""[^"]*+)*+(?:"(?=[{blanks}]*(?:[{separator}\r\n]|\Z))|\Z))[{blanks}]*'
         rf"|[^{separator}]+|[{separator}]"
     )
@@ -51,9 +53,9 @@ class TextLines:
     """
     The lines of a file, for one iteration.
 
-    The caller sets ``row`` to another value after each row that it has read. The next line then begins a row; this also
-    bounds the size of a row that takes many lines. Raise ``InvalidLine`` for bytes that are not UTF-8 text and for a
-    row that is too long.
+    The caller sets ``row`` to another value after each row that it has read, so that the next line begins a row. The
+    size of a row is limited, even if the row takes many lines. Raise ``InvalidLine`` for bytes that are not UTF-8 text
+    and for a row that is too long.
 
     With ``on_line``, no error is raised: ``on_line`` is called with each line as it is in the file, before the line is
     yielded, and bytes that are not UTF-8 become surrogates.
@@ -116,7 +118,7 @@ class TextLines:
             yield remainder
 
     def _decode(self, content: bytes) -> tuple[str, bool]:
-        """Return the lines as text, and True if one of them must be refused."""
+        """Return the lines as text, and True if one of them is invalid and must be refused."""
         try:
             return content.decode(), b"\0" in content
         except UnicodeDecodeError:
@@ -126,7 +128,7 @@ class TextLines:
         """Return a line without the blanks around its quoted cells."""
         if not _SPACED_QUOTE[self.separator].search(line):
             return line
-        # A line that begins no row continues a quoted cell.
+        # A line that does not begin a row continues a quoted cell.
         prefixed = line if begins_row else f'"{line}'
         trimmed = _QUOTED_CELL[self.separator].sub(lambda cell: cell[1] or cell[0], prefixed)
         return trimmed if begins_row else trimmed[1:]

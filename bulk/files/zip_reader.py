@@ -14,11 +14,12 @@ from django.conf import settings
 from bulk.files.csv_reader import UnreadableFile
 from school.i18n.stored_messages import translatable as _
 
-MAX_DIRECTORY_BYTES = 1 << 18  # bytes, some 4,000 files: opening a zip reads all of it, a second for 15,000
+# The maximum size of the directory in bytes, for about 4,000 files; opening a zip reads the whole directory.
+MAX_DIRECTORY_BYTES = 1 << 18
 END_OF_DIRECTORY = b"PK\x05\x06"
 ZIP64_LOCATOR = b"PK\x06\x07"
 END_OF_DIRECTORY_BYTES = 22
-ENCRYPTED = 1  # bit in the flags of a file
+ENCRYPTED = 1  # the bit for encryption in the flags of a file
 
 
 class ZippedFile(NamedTuple):
@@ -55,13 +56,13 @@ def read_zip(source: BinaryIO, size: int) -> ZipContents:
 
 
 def has_comments(source: BinaryIO, size: int) -> bool:
-    """True for a zip with a comment on itself or on one of its files."""
+    """Return True if the zip or one of its files has a comment."""
     archive = _open_archive(source, size)
     return bool(archive.comment) or any(info.comment for info in archive.infolist())
 
 
 def is_table(info: zipfile.ZipInfo) -> bool:
-    """True for a CSV file."""
+    """Return True if the file is a CSV file."""
     return not info.is_dir() and PurePosixPath(_name(info)).suffix.lower() == ".csv"
 
 
@@ -90,7 +91,7 @@ def _name(info: zipfile.ZipInfo) -> str:
 
 
 def _is_system_file(name: str) -> bool:
-    """True for the files that macOS and Windows add to folders and zips."""
+    """Return True for a file that macOS or Windows has added to a folder or a zip."""
     *folders, file_name = PurePosixPath(name).parts or ("",)
     return "__MACOSX" in folders or file_name.startswith(".") or file_name.lower() in ("thumbs.db", "desktop.ini")
 
@@ -102,7 +103,9 @@ def _check_directory(source: BinaryIO, size: int) -> None:
     tail = source.read(tail_size)
     end_offset = tail.rfind(END_OF_DIRECTORY)
     if end_offset < 0 or len(tail) - end_offset < END_OF_DIRECTORY_BYTES:
-        raise _unreadable_zip(_("it has no directory; send a CSV file with the kind students, courses or enrollments"))
+        raise _unreadable_zip(
+            _("it has no directory; send a CSV file with the kind terms, students, courses or enrollments")
+        )
     directory = int.from_bytes(tail[end_offset + 12 : end_offset + 16], "little")
     if directory > MAX_DIRECTORY_BYTES or tail[max(end_offset - 20, 0) : end_offset].startswith(ZIP64_LOCATOR):
         raise UnreadableFile("zip_too_large", _("The zip contains too many files."))
@@ -121,7 +124,9 @@ class _UnpackLimit:
 
 class _Member(io.RawIOBase):
     """
-    A file in a zip, as a stream that can be restarted. Its bytes are counted; the size in its header is not trusted.
+    A file in a zip, as a stream that can be restarted.
+
+    Its bytes are counted; the size in its header is not trusted.
     """
 
     def __init__(self, archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, limit: _UnpackLimit) -> None:
@@ -148,7 +153,7 @@ class _Member(io.RawIOBase):
         if self.info.flag_bits & ENCRYPTED:
             message = _("%(file)s is encrypted. Send the zip without a password.") % {"file": self.name}
             raise UnreadableFile("not_a_zip", message)
-        # Other methods unpack to thousands of times their size before the bytes can be counted.
+        # Other compression methods can unpack to thousands of times their size before the bytes can be counted.
         if self.info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             message = _(
                 "The compression method of %(file)s is not supported. Use Deflate, the default of most programs."

@@ -1,1 +1,1 @@
-"""The base of all importers: what a kind of import declares, upserts, references and undo."""
+"""The base classes of all importers, and their helpers for parts, ids of rows, unique values and undo."""

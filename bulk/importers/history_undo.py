@@ -7,17 +7,19 @@ from typing import Any, ClassVar
 
 from django.db import transaction
 from django.db.models import ProtectedError
+from django.utils.functional import cached_property
 
 from bulk.files.csv_reader import Row
 from bulk.importers.base import CHUNK_SIZE, Importer, SyntheticRows
-from bulk.importers.upsert import CHANGED_OUTCOMES, Entry, UpsertImporter, change_reason
+from bulk.importers.undo_report_row_numbers import FileRowNumbers
+from bulk.importers.upsert import Entry, UpsertImporter, change_reason
 from bulk.models import ZIP, Import
-from bulk.outcomes import ERROR, KEPT, REVERSED, RowResult
-from bulk.row_results import stored_results
+from bulk.row_result_store import stored_results
+from bulk.row_results import CHANGED_OUTCOMES, ERROR, KEPT, REVERSED, UPDATED, RowResult
 from school.i18n.stored_messages import translatable as _
 from school.refusals import Refusal
 
-CREATED = "+"  # the type of the first version in the history
+CREATION = "+"  # the type of the first version of an object in its history
 
 
 class HistoryUndo(Importer):
@@ -27,7 +29,7 @@ class HistoryUndo(Importer):
 
     def __init__(self, job: Import) -> None:
         super().__init__(job)
-        assert job.undoes is not None  # a database constraint ensures it
+        assert job.undoes is not None  # a database constraint requires it for every undo
         self.original_import = job.undoes
         self.importer = self.importer_class(job)
         self.versions: Any = self.importer_class.model.history.model  # type: ignore[attr-defined]  # simple-history adds it
@@ -41,10 +43,16 @@ class HistoryUndo(Importer):
         )
         versions, number = list(query[:CHUNK_SIZE]), 1
         while versions:
+            file_numbers = self._file_row_numbers.of([version.id for version in versions])
             for version in versions:
                 number += 1
-                cells = {"id": str(version.id), "version": str(version.history_id)}
-                yield Row(number, self.importer_class.natural_key(version), cells, is_synthetic=True)
+                yield Row(
+                    number,
+                    self.importer_class.natural_key(version),
+                    {"id": str(version.id), "version": str(version.history_id)},
+                    is_synthetic=True,
+                    file_number=file_numbers.get(version.id, 0),
+                )
             versions = list(query.filter(history_id__lt=versions[-1].history_id)[:CHUNK_SIZE])
         for instance in self._without_history():
             number += 1
@@ -53,11 +61,21 @@ class HistoryUndo(Importer):
                 self.importer_class.natural_key(instance),
                 {"id": str(instance.pk), "version": ""},
                 is_synthetic=True,
+                file_number=self._file_row_numbers.of([instance.pk]).get(instance.pk, 0),
             )
+
+    @cached_property
+    def _file_row_numbers(self) -> FileRowNumbers:
+        return FileRowNumbers(self.original_import, self.importer_class.kind)
+
+    def close(self) -> None:
+        if numbers := vars(self).pop("_file_row_numbers", None):
+            numbers.close()
 
     def _without_history(self) -> Iterator[Any]:
         """
-        Yield the objects that the import created or changed, by its stored results, whose versions no longer exist.
+        Yield the objects that the import created or changed according to its stored results, but whose versions no
+        longer exist.
         """
         part = self.importer_class.kind if self.original_import.kind == ZIP else ""
         object_ids = (
@@ -86,14 +104,14 @@ class HistoryUndo(Importer):
                 results.append(_no_history_result(row, instance))
             elif instance is None or version.history_id != int(row.cells["version"]):
                 results.append(_kept_result(row, instance, "changed_since", _("It has been changed since the import.")))
-            elif version.history_type == CREATED:
+            elif version.history_type == CREATION:
                 results.append(self._delete(row, instance))
             elif instance.pk not in previous:
                 results.append(_no_history_result(row, instance))
             else:
                 for name in self.importer_class.fields:
                     setattr(instance, name, getattr(previous[instance.pk], name))
-                restored.append(Entry(row, instance, "updated"))
+                restored.append(Entry(row, instance, UPDATED))
         saved = self.importer.save(restored, self.importer_class.fields)
         results += [replace(each, outcome=REVERSED) if each.outcome != ERROR else each for each in saved]
         self.importer.after_save(

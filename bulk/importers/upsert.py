@@ -1,33 +1,21 @@
 """The importer for files whose rows each describe one object, which is created, updated or left unchanged."""
 
-import re
 from abc import abstractmethod
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any, ClassVar, NamedTuple
 
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, models, transaction
-from django.utils import timezone
 from django.utils.functional import cached_property
-from simple_history.utils import bulk_create_with_history, bulk_update_with_history
 
 from bulk.files.csv_reader import Row
 from bulk.importers.base import Importer
-from bulk.importers.unique_values import RequestedValues, plan
+from bulk.importers.cell_values import parse_cell, refusals_from
+from bulk.importers.object_saver import ObjectSaver
+from bulk.importers.unique_value_reassignment import RequestedValues
 from bulk.models import UNDO, Import, OnError
-from bulk.outcomes import ERROR, RowResult
-from school.i18n.stored_messages import message_of
-from school.i18n.stored_messages import translatable as _
+from bulk.row_results import CHANGED_OUTCOMES, CREATED, ERROR, UNCHANGED, UPDATED, RowResult
 from school.refusals import Refusal
-
-CHANGED_OUTCOMES = ("created", "updated")
-# Booleans as spreadsheets and people write them, in the languages that School supports.
-TRUE_WORDS = ("true", "yes", "y", "1", "x", "wahr", "ja", "verdadero", "sí", "si")
-FALSE_WORDS = ("false", "no", "n", "0", "falsch", "nein", "falso")
-_DATETIME = re.compile(r"\d{4}-\d{1,2}-\d{1,2}[Tt ]\d{1,2}:\d{2}(:\d{2}([.,]\d{1,6})?)?[ ]?([Zz]|[+-]\d{2}(:?\d{2})?)?")
-_INTEGER = re.compile(r"([+-]?[0-9]+)([.,]0{1,2})?")  # a spreadsheet may show a whole number with decimals
 
 
 class Entry(NamedTuple):
@@ -36,33 +24,29 @@ class Entry(NamedTuple):
     outcome: str
 
 
-class UpsertImporter(Importer):
+class UpsertImporter(ObjectSaver, Importer):
     """
     Imports rows that describe objects of one model.
 
-    A column that the file lacks leaves its field unchanged. An empty cell empties the field, or sets the field's
-    default.
+    A column that the file lacks leaves its field unchanged; a new object has the field's default. An empty cell empties
+    the field, or sets the field's default if the field cannot be empty.
     """
 
-    model: ClassVar[type[models.Model]]
-    fields: ClassVar[tuple[str, ...]]  # the columns that are fields of the same name
-    unique_field: ClassVar[str | None] = None  # in addition to the natural key; compared without regard to case
-    # Names of constraints: the one that makes the unique field unique, and those that compare several columns of a row.
-    unique_constraint: ClassVar[str] = ""
-    row_constraints: ClassVar[tuple[str, ...]] = ()
+    fields: ClassVar[tuple[str, ...]]  # the columns that have the same names as their fields
 
     def __init__(self, job: Import) -> None:
         super().__init__(job)
-        self.reassigned: dict[int, str] = {}  # by id, the values of objects to which later rows give another one
+        # Maps the id of an object to its value before a later row changes that value.
+        self.reassigned: dict[int, str] = {}
         self.history = {"default_user": job.actor, "default_change_reason": change_reason(job)}
 
     @abstractmethod
     def row_key(self, cells: Mapping[str, str]) -> Hashable:
         """Return the natural key of a row."""
 
-    @abstractmethod
     def find_existing(self, rows: Sequence[Row]) -> dict[Hashable, Any]:
         """Lock and return the existing objects of the rows, by natural key, in one query."""
+        return self.find_by_keys({self.row_key(row.cells) for row in rows})
 
     @abstractmethod
     def lock(self, ids: Collection[int]) -> dict[int, Any]:
@@ -77,18 +61,10 @@ class UpsertImporter(Importer):
     def build(self, cells: Mapping[str, str]) -> Any:
         """Return a new object with its natural key; raise ``ValidationError``."""
 
-    def before_save(self, instances: Sequence[Any]) -> None:
-        """Take the locks that a change of existing objects needs, in the transaction that saves them next."""
-
-    def after_save(self, instances: Sequence[Any]) -> Mapping[int, str]:
-        """
-        Apply the consequences of created or changed objects, in the same transaction; return notes on objects by id.
-        """
-        return {}
-
     def deletion_refusal(self, instance: Any) -> Refusal | None:
         """
-        Return a reason why an object cannot be deleted, apart from the rows that belong to it; None if there is none.
+        Return a reason why an object cannot be deleted, other than the rows that belong to it; None if there is no such
+        reason.
         """
         return None
 
@@ -110,7 +86,7 @@ class UpsertImporter(Importer):
     def apply(self, rows: Sequence[Row]) -> list[RowResult]:
         existing = self.find_existing(rows)
         for instance in existing.values():
-            if instance.pk in self.reassigned:  # rows are compared with the value from before the file
+            if instance.pk in self.reassigned:  # this is the value before the import, with which rows are compared
                 setattr(instance, str(self.unique_field), self.reassigned[instance.pk])
         refused: list[RowResult] = []
         good: list[Entry] = []
@@ -122,7 +98,7 @@ class UpsertImporter(Importer):
             else:
                 existing[key] = instance
                 good.append(Entry(row, instance, outcome))
-        # Only the columns of the file: another column may have been changed since the object was read.
+        # Save only the columns of the file, because another column may have changed since the object was read.
         field_names = [name for name in self.fields if good and name in good[0].row.cells]
         results = self.save(good, field_names)
         notes = self.after_save(
@@ -134,9 +110,9 @@ class UpsertImporter(Importer):
     def _parse_row(self, row: Row, existing: Any) -> tuple[Any, str, list[Refusal]]:
         """Return the object with the values of the row, the outcome, and every error of the row."""
         errors = [*row.unresolved, *self.normalize_cells(row.cells)]
-        outcome = "unchanged" if existing else "created"
+        outcome = UNCHANGED if existing else CREATED
         instance = existing
-        is_new = existing is None and not row.unresolved  # unknown for a row with unresolved references
+        is_new = existing is None and not row.unresolved  # the key of a row with unresolved references is unknown
         try:
             instance = self.build(row.cells) if is_new else existing
         except ValidationError as error:
@@ -145,40 +121,26 @@ class UpsertImporter(Importer):
         faulty_fields = {error.field for error in errors}
         for name in self.fields:
             if (name in row.cells or is_new) and name not in faulty_fields:
+                field: Any = self.model._meta.get_field(name)
                 cell = row.cells.get(name, "") or ("" if existing else self.defaults.get(name, ""))
+                if not cell and name not in row.cells and field.has_default():
+                    new_values[name] = field.get_default()
+                    continue
                 try:
-                    new_values[name] = parse_cell(self.model._meta.get_field(name), cell)
+                    new_values[name] = parse_cell(field, cell)
                 except ValidationError as error:
                     errors += refusals_from(error, field=name)
         if not errors:
             for name, value in new_values.items():
                 if getattr(instance, name) != value:
                     setattr(instance, name, value)
-                    outcome = "updated" if existing else outcome
+                    outcome = UPDATED if existing else outcome
         return instance, outcome, errors
 
     def save(self, entries: list[Entry], field_names: Sequence[str]) -> list[RowResult]:
-        """
-        Save the objects of all rows except those that the database refuses; return a result for each row.
-
-        Changed objects are saved with the fields ``field_names``. Constraints within a row are checked for each row,
-        conflicts of unique values are found by one query. Any other conflict comes from another transaction that has
-        committed in the meantime, and is found by bisection.
-        """
-        self.field_names = field_names
-        refused = self._constraint_violations(entries)
-        while True:
-            good = [entry for entry in entries if id(entry.instance) not in refused]
-            conflicts, reassigned = self._unique_conflicts(good)
-            refused |= conflicts
-            good = [entry for entry in good if id(entry.instance) not in refused]
-            try:
-                with transaction.atomic():
-                    self._write(good, reassigned)
-                break
-            except IntegrityError:
-                refused |= self._conflicts(good, reassigned)
-        self.reassigned |= {pk: value for pk, value in reassigned.items() if value}
+        """Save the objects of all rows except those that are refused; return a result for each row."""
+        refused, reassigned = self.save_objects(entries, field_names)
+        self.reassigned |= reassigned
         return [
             RowResult(entry.row, ERROR, errors=tuple(refused[id(entry.instance)]))
             if id(entry.instance) in refused
@@ -186,57 +148,7 @@ class UpsertImporter(Importer):
             for entry in entries
         ]
 
-    def _write(self, entries: Sequence[Entry], reassigned: Collection[int] = ()) -> None:
-        if reassigned:  # another row takes over the value first; the history has only the object's new value
-            self.model._default_manager.filter(pk__in=reassigned).update(**{str(self.unique_field): ""})
-        new = [entry.instance for entry in entries if entry.outcome == "created"]
-        changed = [entry.instance for entry in entries if entry.outcome == "updated"]
-        for instance in new:  # an earlier attempt has set an id
-            instance.pk, instance._state.adding = None, True
-        if new:
-            bulk_create_with_history(new, self.model, batch_size=500, **self.history)
-        if changed:
-            self.before_save(changed)
-            bulk_update_with_history(changed, self.model, self.field_names, batch_size=200, **self.history)
-
-    def _constraint_violations(self, entries: Sequence[Entry]) -> dict[int, list[Refusal]]:
-        """Return the refusals of rows whose columns contradict each other, by ``id()`` of the row's object."""
-        refused: dict[int, list[Refusal]] = {}
-        constraints = [each for each in self.model._meta.constraints if each.name in self.row_constraints]
-        for instance in [entry.instance for entry in entries if entry.outcome in CHANGED_OUTCOMES]:
-            for constraint in constraints:
-                try:
-                    constraint.validate(self.model, instance)
-                except ValidationError as error:
-                    refused.setdefault(id(instance), []).extend(refusals_from(error))
-        return refused
-
-    def _unique_conflicts(self, entries: Sequence[Entry]) -> tuple[dict[int, list[Refusal]], dict[int, str]]:
-        """
-        Return the refusals of rows whose unique value another object keeps, and the objects that give up their value.
-
-        The refusals are by ``id()`` of the row's object. The objects are by primary key, with their value if a later
-        chunk of the file gives them another one, else with "" as the value.
-        """
-        if self.unique_field is None or self.unique_field not in self.field_names:
-            return {}, {}
-        released_later: dict[int, str] = {}
-
-        def find_released(ids: Collection[int]) -> set[int]:
-            released_later.update(self._released_later(ids))
-            return set(released_later)
-
-        for entry in entries:
-            if entry.outcome == "created":
-                entry.instance.pk = None
-        requested = list({id(e.instance): e.instance for e in entries if e.outcome in CHANGED_OUTCOMES}.values())
-        refused, reassigned = plan(requested, self.model, self.unique_field, find_released)
-        [constraint] = [each for each in self.model._meta.constraints if each.name == self.unique_constraint]
-        message = message_of(ValidationError(constraint.violation_error_message or ""))
-        refusal = Refusal(str(constraint.violation_error_code), message, field=self.unique_field)
-        return {id(each): [refusal] for each in refused}, {pk: released_later.get(pk, "") for pk in reassigned}
-
-    def _released_later(self, ids: Collection[int]) -> dict[int, str]:
+    def released_later(self, ids: Collection[int]) -> dict[int, str]:
         """
         Return the current values of the objects to which a later chunk of the file gives another value, by id.
 
@@ -264,137 +176,7 @@ class UpsertImporter(Importer):
         rows = (row for row in self.reopen().source() if not row.errors and name in row.cells)
         return RequestedValues((self.row_key(row.cells), field.to_python(row.cells[name]).lower()) for row in rows)
 
-    def _conflicts(self, entries: Sequence[Entry], reassigned: Collection[int]) -> dict[int, list[Refusal]]:
-        """
-        Return the refusals of rows that conflict with another committed transaction, by ``id()`` of the row's object.
-        """
-        with transaction.atomic():
-            self._write([], reassigned)
-            rejected = self._find_rejected(entries)
-            transaction.set_rollback(True)
-        conflict = Refusal(
-            "conflict", _("Another request saved a change that conflicts with this row. Import the row again.")
-        )
-        return {id(entry.instance): [conflict] for entry in rejected}
-
-    def _find_rejected(self, entries: Sequence[Entry]) -> list[Entry]:
-        """Write all rows except those that the database refuses, and return these."""
-        try:
-            with transaction.atomic():
-                self._write(entries)
-        except IntegrityError:
-            half = len(entries) // 2
-            return (
-                [*self._find_rejected(entries[:half]), *self._find_rejected(entries[half:])] if half else list(entries)
-            )
-        return []
-
 
 def change_reason(job: Import) -> str:
     """Return the change reason that the history of objects has for changes by an import."""
     return f"import {job.pk}"
-
-
-def read_is_active(cells: dict[str, str], statuses: Mapping[str, bool]) -> list[Refusal]:
-    """
-    Set ``is_active`` from the columns ``is_active``, ``status`` and ``enabled_user``.
-
-    Canvas and OneRoster have the latter two. An object is active unless a column says otherwise. Return errors for
-    values that are not understood.
-    """
-    if "status" not in cells and "enabled_user" not in cells:
-        return []
-    flags, errors = [], []
-    for name in ("is_active", "status", "enabled_user"):
-        cell = cells.get(name, "")
-        try:
-            if cell and name == "status":
-                flags.append(_parse_status(cell, statuses))
-            elif cell:
-                flags.append(_parse_boolean(cell))
-        except ValidationError as error:
-            errors += refusals_from(error, field=name)
-    cells["is_active"] = str(all(flags)).lower() if flags else ""
-    return errors
-
-
-def _parse_status(status: str, statuses: Mapping[str, bool]) -> bool:
-    if status.lower() not in statuses:
-        message = _("%(status)s is not one of: %(choices)s.") % {"status": status, "choices": ", ".join(statuses)}
-        raise ValidationError(message, code="invalid_choice")
-    return statuses[status.lower()]
-
-
-def parse_cell(field: Any, text: str) -> Any:
-    """Return the value of a model's field for the text of a cell; raise ``ValidationError``."""
-    if not text:
-        if field.has_default():
-            return field.get_default()
-        return field.clean(None if field.null else "", None)
-    match field:
-        case models.BooleanField():
-            return _parse_boolean(text)
-        case models.IntegerField():
-            return field.clean(_parse_integer(text), None)
-        case models.DateTimeField():
-            return _parse_datetime(text, field.clean(text, None))
-    if field.choices:
-        text = next((value for value, _label in field.choices if value.casefold() == text.casefold()), text)
-    return field.clean(text, None)
-
-
-def _parse_boolean(text: str) -> bool:
-    if text.lower() not in TRUE_WORDS + FALSE_WORDS:
-        raise ValidationError(_("Write true or false."), code="invalid")
-    return text.lower() in TRUE_WORDS
-
-
-def _parse_integer(text: str) -> str:
-    """Return the digits of a whole number. A number such as 1,000 is refused: it could mean one or a thousand."""
-    match = _INTEGER.fullmatch(text)
-    if match is None:
-        message = _("%(value)s is not a whole number. Write digits only, for example 1000.") % {"value": text}
-        raise ValidationError(message, code="invalid")
-    return match[1]
-
-
-def _parse_datetime(text: str, value: datetime) -> datetime:
-    """
-    Return an aware datetime. A text without an offset is in ``TIME_ZONE``, where it must exist and be unambiguous.
-
-    Python accepts texts that are not a day and a time: it reads a day alone as midnight, and 09.30 as 9 h and 0.3 s.
-    """
-    if not _DATETIME.fullmatch(text):
-        message = _("Write the date and the time, as in %(example)s.") % {"example": "2026-08-01 09:00"}
-        raise ValidationError(message, code="invalid")
-    if not timezone.is_naive(value):
-        return value
-    first, second = (timezone.make_aware(value.replace(fold=fold)) for fold in (0, 1))
-    if first.utcoffset() != second.utcoffset():
-        exists = first.astimezone(UTC).astimezone(first.tzinfo).replace(tzinfo=None) == value
-        message = (
-            _("%(value)s occurs twice in %(zone)s, because clocks are set back. Add the UTC offset, as in %(example)s.")
-            if exists
-            else _(
-                "%(value)s does not exist in %(zone)s, because clocks are set forward. Use another time, for "
-                "example %(example)s."
-            )
-        )
-        parts = {"value": value, "zone": timezone.get_default_timezone_name(), "example": first.isoformat(" ")}
-        if not exists:
-            parts["example"] = first.astimezone(UTC).astimezone(first.tzinfo).isoformat(" ")
-        raise ValidationError(message % parts, code="ambiguous_timezone")
-    return first
-
-
-def refusals_from(error: ValidationError, field: str | None = None) -> list[Refusal]:
-    """Return a refusal for each message of a ``ValidationError``."""
-    named: list[tuple[str | None, ValidationError]]
-    if hasattr(error, "error_dict"):
-        named = [(name, each) for name, errors in error.error_dict.items() for each in errors]
-    else:
-        named = [(field, each) for each in error.error_list]
-    return [
-        Refusal(each.code or "invalid", message_of(each), field=None if name == "__all__" else name)
-        for name, each in named
-    ]

@@ -1,7 +1,7 @@
 """
-Leases on imports: which process works on an import.
+Leases on imports: they record which process works on an import.
 
-The task queue never runs a killed task again, so the import itself records its owner. Within a transaction, the lock on
+The imports are the queue of the workers, so each import records its owner. Within a transaction, the lock on
 the import's row proves that the owner is alive; the database releases the lock when the owner dies. Between two
 transactions, the proof is a lease of some seconds, which every chunk renews.
 """
@@ -14,21 +14,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
 
 from django.db import OperationalError, connection, transaction
-from django.db.models import Q
 from django.utils import timezone
 
 from bulk.models import PROCESSING_STATES, Import, Progress, State
-from school.db.sqlite.private_copy import is_on_private_copy
+from school.db.retry import retry_transaction
+from school.db.sqlite.temporary_copy import is_on_temporary_copy
 from school.i18n.stored_messages import in_english
 from school.i18n.stored_messages import translatable as _
 from school.refusals import Refusal
 
 LEASE_DURATION = timedelta(seconds=15)
-MAX_ATTEMPTS = 3  # consecutive attempts without a committed chunk
-RESERVED = "reserved"  # instead of a lease's token, until the process begins to work
+MAX_ATTEMPTS = 3  # the maximum number of consecutive attempts without a committed chunk
+RESERVED = "reserved"  # stored instead of the token of a lease until the process begins to work
 HEARTBEAT_INTERVAL = 1.0  # seconds between two heartbeats of a long transaction
 
 
@@ -59,11 +58,20 @@ class Lease:
         return job
 
     def renew(self, job: Import) -> None:
-        """Renew the lease on ``job``; the caller saves it."""
+        """Renew the lease on ``job``; the caller saves ``job``."""
         job.leased_until = timezone.now() + LEASE_DURATION
 
+    @retry_transaction
+    @transaction.atomic
+    def keep(self) -> None:
+        """Renew the lease while no results are committed; raise ``LeaseLost`` or ``Cancelled``."""
+        job = self.lock_import()
+        self.check_cancelled()
+        self.renew(job)
+        job.save(update_fields=["leased_until"])
+
     def extend(self, job: Import) -> None:
-        """Renew the lease after progress, and count this attempt as the first again; the caller saves ``job``."""
+        """Renew the lease after progress, and reset the number of attempts; the caller saves ``job``."""
         self.renew(job)
         job.attempts = 1
 
@@ -90,15 +98,15 @@ class Lease:
         """
         Save the progress of the block's one long transaction, in a thread with its own database connection.
 
-        On SQLite no other connection can write during that transaction, so nothing is saved unless the block works on a
-        private copy. On a private copy the block holds no lock on the import's row and does not see the writes of other
-        processes: there the heartbeat also renews the lease, and records whether the lease is lost or a user has
-        requested a stop.
+        On SQLite no other connection can write during that transaction, so nothing is saved unless the block works on
+        a temporary copy. On a temporary copy the block holds no lock on the import's row and does not see the writes
+        of other processes: there the heartbeat also renews the lease, and records whether the lease is lost or a user
+        has requested a stop.
         """
-        if connection.vendor == "sqlite" and not is_on_private_copy():
+        if connection.vendor == "sqlite" and not is_on_temporary_copy():
             yield
             return
-        thread = threading.Thread(target=self._send_heartbeats, args=[is_on_private_copy()], daemon=True)
+        thread = threading.Thread(target=self._send_heartbeats, args=[is_on_temporary_copy()], daemon=True)
         thread.start()
         try:
             yield
@@ -112,7 +120,8 @@ class Lease:
         leased_imports = Import.objects.filter(pk=self.import_id, lease_owner=self.owner, state__in=PROCESSING_STATES)
         try:
             while not self.stopped.wait(HEARTBEAT_INTERVAL):
-                with suppress(OperationalError):  # the database is busy: the next heartbeat follows soon
+                # Ignored if the database is busy, because the next heartbeat follows soon.
+                with suppress(OperationalError):
                     progress.update(rows=self.rows, at=timezone.now())
                     if is_on_copy:
                         self.is_lost = not leased_imports.update(leased_until=timezone.now() + LEASE_DURATION)
@@ -154,44 +163,16 @@ def claim(import_id: int) -> Lease | None:
     return lease
 
 
-def interruption_problem(job: Import, error: Exception | None = None) -> dict[str, Any]:
-    """Return the problem of an import that was interrupted, by ``error`` or because its process has died."""
-    parts = {"rows": job.applied_rows, "type": _error_name(error) if error else ""}
-    with in_english():
-        if error and parts["rows"]:
-            message = _(
-                "The import was interrupted by an error (%(type)s). %(rows)s rows were applied. Use undo to "
-                "reverse them."
-            )
-        elif error:
-            message = _("The import was interrupted by an error (%(type)s). Nothing was applied.")
-        elif parts["rows"]:
-            message = _("The import was interrupted. %(rows)s rows were applied. Use undo to reverse them.")
-        else:
-            message = _("The import was interrupted. Nothing was applied.")
-    return Refusal("interrupted", message % parts).as_stored()
-
-
-def _error_name(error: Exception) -> str:
-    """
-    Return the type of an error without its text, which may quote rows; for an ``OSError`` add the system's message.
-    """
-    name = type(error).__name__
-    return f"{name}: {error.strerror}" if isinstance(error, OSError) and error.strerror else name
-
-
 def is_free(job: Import) -> bool:
     """Return True if no process works on an import: there is no lease, the lease has expired, or its owner has died."""
     return job.leased_until is None or job.leased_until < timezone.now() or _is_dead(job.lease_owner)
 
 
-def abandoned_import_ids() -> list[int]:
+def waiting_import_ids() -> list[int]:
     """
-    Return the ids of pending imports that no process works on: abandoned by their owner, or never taken by a task.
+    Return the ids of the pending imports that no process works on, the oldest first: new ones, and abandoned ones.
     """
-    never_claimed = Q(lease_owner="", created_at__lt=timezone.now() - LEASE_DURATION)
-    pending = Import.objects.filter(~Q(lease_owner="") | never_claimed, state__in=PROCESSING_STATES)
-    return [job.pk for job in pending.order_by("pk") if is_free(job)]
+    return [job.pk for job in Import.objects.filter(state__in=PROCESSING_STATES).order_by("pk") if is_free(job)]
 
 
 def is_own_lease(job: Import) -> bool:

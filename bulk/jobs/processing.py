@@ -1,6 +1,5 @@
 """Processes a submitted import until it ends or waits for approval, in a worker or in the command itself."""
 
-from collections import Counter
 from contextlib import suppress
 from typing import Any, BinaryIO
 
@@ -8,26 +7,30 @@ import structlog
 from django.db import Error, connection, transaction
 from django.utils import timezone
 
-from bulk.file_store import local_copy
 from bulk.files.csv_reader import UnreadableFile
-from bulk.importers.registry import parts_of, unapplied_file_warnings
-from bulk.jobs.garbage_collection import infrequent_collection
-from bulk.jobs.leases import MAX_ATTEMPTS, Cancelled, Lease, LeaseLost, claim, interruption_problem, is_own_lease
-from bulk.jobs.runner import ImportRun, ResultCallback
-from bulk.models import PROCESSING_STATES, UNDO, Import, Mode, OnError, Review, State
-from bulk.outcomes import DROPPED, ERROR, KEPT, KEPT_OUTCOMES, REVERSED
-from bulk.row_results import ResultWriter
+from bulk.import_file_store import local_copy
+from bulk.importers.import_parts import parts_of, unapplied_file_warnings
+from bulk.jobs.end_states import (
+    finalize_all_or_nothing,
+    finalize_check,
+    finalize_chunks,
+    finalize_preview,
+    set_state,
+)
+from bulk.jobs.gc_tuning import infrequent_collection
+from bulk.jobs.import_run import ImportRun, ResultCallback
+from bulk.jobs.interruption_problem import interruption_problem
+from bulk.jobs.leases import MAX_ATTEMPTS, Cancelled, Lease, LeaseLost, claim, is_own_lease
+from bulk.models import PROCESSING_STATES, ZIP, Import, Mode, OnError, Review, State
+from bulk.roster_zips.checks import check_roster_zip
 from school.i18n.stored_messages import in_english
-from school.i18n.stored_messages import translatable as _
 from school.refusals import Refusal, Refused
 
 logger = structlog.get_logger(__name__)
 
-MAX_DROPPED_SHARE = 0.10  # share of the scope that a full import may end without approval
-
 
 def ignore_results(results: Any) -> None:
-    """Ignore the results: the default of ``on_results``."""
+    """Ignore the results. This is the default of ``on_results``."""
 
 
 def process_import(
@@ -67,6 +70,8 @@ def process_import(
 
 
 def _process(job: Import, file: BinaryIO, lease: Lease, on_results: ResultCallback) -> None:
+    if job.kind == ZIP and job.state == State.VALIDATING:  # later the same file is processed
+        check_roster_zip(file, job.size, lease.keep)
     parts = parts_of(job, file)
     sources = [part.importer.source() for part in parts]
     total = sum(source.count() for source in sources)
@@ -81,136 +86,33 @@ def _process(job: Import, file: BinaryIO, lease: Lease, on_results: ResultCallba
         raise Refused(refusals)
     run = ImportRun(lease, parts, on_results)
     in_chunks = job.on_error == OnError.SKIP
-    # An import that needs no approval, or that is rolled back as a whole if it needs one, is run without a preview.
+    # There is no preview if the import needs no approval, or if the whole import can be rolled back when it turns out
+    # to need one.
     is_previewed = job.review != Review.NEEDED or (job.mode == Mode.FULL and in_chunks)
     if job.state == State.VALIDATING and is_previewed:
-        run.run_in_one_transaction(_finalize_preview, may_commit=False)
+        run.run_in_one_transaction(finalize_preview, may_commit=False)
         if Import.objects.values_list("state", flat=True).get(pk=job.pk) != State.APPLYING:
             return
         run = ImportRun(lease, parts_of(job, file), ignore_results)
     elif job.state == State.VALIDATING:
         _end_import(lease, State.APPLYING)
     if not in_chunks:
-        run.run_in_one_transaction(_finalize_all_or_nothing, may_commit=True)
+        run.run_in_one_transaction(finalize_all_or_nothing, may_commit=True)
         return
     if job.fingerprint and job.checkpoint == 0:
-        # Approved, and applied in chunks: check before the first chunk that the outcomes are still the approved ones.
-        ImportRun(lease, parts, ignore_results).run_in_one_transaction(_finalize_check, may_commit=False)
+        # An approved import is applied in chunks. Before the first chunk, check that the outcomes are still the
+        # approved ones.
+        ImportRun(lease, parts, ignore_results).run_in_one_transaction(finalize_check, may_commit=False)
         if Import.objects.values_list("state", flat=True).get(pk=job.pk) != State.APPLYING:
             return
         run = ImportRun(lease, parts_of(job, file), on_results)
-    run.run_in_chunks(_finalize_chunks)
-
-
-def _finalize_preview(job: Import, writer: ResultWriter) -> bool:
-    """End a preview: nothing is committed, and the outcomes decide the next state."""
-    job.fingerprint = writer.digest.hexdigest()
-    job.ending = writer.counts[DROPPED]
-    if job.review == Review.DRY_RUN:
-        _set_state(job, State.CANCELLED, *_dry_run_problems(job, writer.counts))
-    elif _cannot_apply(job, writer.counts):
-        _set_state(job, State.FAILED, _nothing_applied_refusal(job, writer.counts))
-    elif job.review == Review.ALWAYS or _drops_too_many(job, writer.counts):
-        _set_state(job, State.NEEDS_REVIEW)
-    else:
-        job.state = State.APPLYING
-        job.fingerprint = ""
-    return False
-
-
-def _finalize_check(job: Import, writer: ResultWriter) -> bool:
-    """
-    Check, right before the first chunk, whether the outcomes are still the approved ones; else ask for approval again.
-    """
-    if writer.digest.hexdigest() != job.fingerprint:
-        _require_new_approval(job, writer)
-    return False
-
-
-def _finalize_all_or_nothing(job: Import, writer: ResultWriter) -> bool:
-    """Return True to commit a run without errors whose outcomes are as approved, or which needs no approval."""
-    if job.fingerprint and writer.digest.hexdigest() != job.fingerprint:
-        _require_new_approval(job, writer)
-    elif _cannot_apply(job, writer.counts):
-        _set_state(job, State.FAILED, _nothing_applied_refusal(job, writer.counts))
-    elif job.approved_by_id is None and not job.fingerprint and _drops_too_many(job, writer.counts):
-        job.fingerprint = writer.digest.hexdigest()
-        _set_state(job, State.NEEDS_REVIEW)
-    else:
-        job.checkpoint = writer.counts.total()
-        _set_state(job, State.DONE)
-        return True
-    return False
-
-
-def _finalize_chunks(job: Import) -> None:
-    counts = Counter(job.counts)
-    if job.kind == UNDO:
-        _finalize_undo(job, counts)
-    if _cannot_apply(job, counts):
-        job.checkpoint = 0  # there is nothing to undo
-        _set_state(job, State.FAILED, _nothing_applied_refusal(job, counts))
-    else:
-        _set_state(job, State.DONE_WITH_ERRORS if counts[ERROR] else State.DONE)
-
-
-def _finalize_undo(job: Import, counts: Counter[str]) -> None:
-    """Set the state of the import that was undone."""
-    assert job.undoes_id is not None  # a database constraint ensures it
-    original = Import.objects.select_for_update().get(pk=job.undoes_id)
-    if counts[REVERSED] or not counts.total():
-        original.state = State.PARTLY_UNDONE if counts[KEPT] or counts[ERROR] else State.UNDONE
-        original.save(update_fields=["state"])
-
-
-def _require_new_approval(job: Import, writer: ResultWriter) -> None:
-    job.fingerprint = writer.digest.hexdigest()
-    job.approved_by = None
-    message = _("The result has changed since the preview. Review the new preview.")
-    _set_state(job, State.NEEDS_REVIEW, Refusal("changed_since_preview", message))
-
-
-def _cannot_apply(job: Import, counts: Counter[str]) -> bool:
-    """Return True if nothing can be applied: there are errors, and ``on_error`` is abort or no row is good."""
-    good = counts.total() - counts[ERROR] - sum(counts[outcome] for outcome in KEPT_OUTCOMES)
-    return bool(counts[ERROR]) and (job.on_error == OnError.ABORT or not good)
-
-
-def _drops_too_many(job: Import, counts: Counter[str]) -> bool:
-    return job.mode == Mode.FULL and counts[DROPPED] > MAX_DROPPED_SHARE * job.in_scope
-
-
-def _dry_run_problems(job: Import, counts: Counter[str]) -> list[Refusal]:
-    """Return the reasons why the real run of a dry run would not be applied, or not without approval."""
-    if _cannot_apply(job, counts):
-        message = _("%(errors)s of %(rows)s rows have errors. Nothing would be applied.")
-        return [Refusal("rows_with_errors", message % {"errors": counts[ERROR], "rows": job.rows})]
-    if _drops_too_many(job, counts):
-        message = _(
-            "%(ending)s of the %(in_scope)s enrollments in the scope would end. The import would need approval."
-        )
-        return [Refusal("approval_needed", message % {"ending": counts[DROPPED], "in_scope": job.in_scope})]
-    return []
-
-
-def _nothing_applied_refusal(job: Import, counts: Counter[str]) -> Refusal:
-    message = _("%(errors)s of %(rows)s rows have errors. Nothing was applied.")
-    return Refusal("rows_with_errors", message % {"errors": counts[ERROR], "rows": job.rows})
-
-
-def _set_state(job: Import, state: State, *problems: Refusal) -> None:
-    """Set the state of a locked import, which the caller saves. The reasons are added before its earlier problems."""
-    assert job.can_transition_to(state), (job.state, state)  # ``TRANSITIONS`` has all allowed changes
-    job.state = state
-    job.problems = [*(refusal.as_stored() for refusal in problems), *job.problems]
-    if state not in (State.APPLYING, State.NEEDS_REVIEW):
-        job.finished_at = timezone.now()
+    run.run_in_chunks(finalize_chunks)
 
 
 @transaction.atomic
 def _end_import(lease: Lease, state: State, *problems: Refusal) -> None:
     job = lease.lock_import()
-    _set_state(job, state, *problems)
+    set_state(job, state, *problems)
     lease.renew(job)
     job.save()
 
@@ -224,7 +126,7 @@ def _record_interruption(lease: Lease, error: Exception, *, is_last_attempt: boo
     Record that an error has ended an attempt: the import is free for the next attempt, or fails after the last one.
     """
     if not connection.in_atomic_block:
-        connection.close_if_unusable_or_obsolete()  # the error may be a closed connection
+        connection.close_if_unusable_or_obsolete()  # the connection may be closed because of the error
     # If the database does not answer, nothing is recorded, and the lease expires by itself.
     with suppress(LeaseLost, Error), transaction.atomic():
         job = lease.lock_import()
@@ -245,13 +147,13 @@ def end_own_import(import_id: int, error: Exception | None = None) -> None:
         if error:
             _fail(job, error)
         else:
-            _set_state(job, State.CANCELLED)
+            set_state(job, State.CANCELLED)
         job.leased_until = timezone.now()
         job.save()
 
 
 def _fail(job: Import, error: Exception) -> None:
-    _set_state(job, State.FAILED)
+    set_state(job, State.FAILED)
     job.problems = [interruption_problem(job, error)]
 
 

@@ -1,8 +1,7 @@
 """
-Background imports: the task for each import, and the worker that runs the tasks.
+The worker: processes the imports that wait, and runs the periodic tasks.
 
-The queue runs a task once, and never again if the task was killed or has failed. So the worker also looks for abandoned
-imports, and continues them from their checkpoint.
+The imports are the queue. An import that was abandoned waits like a new one, and is continued from its checkpoint.
 """
 
 import time
@@ -11,64 +10,42 @@ from contextlib import suppress
 
 import structlog
 from django.db import InterfaceError, OperationalError, close_old_connections
-from django.utils.crypto import get_random_string
-from django_tasks import task
-from django_tasks_db.management.commands.db_worker import Worker
 
-from bulk.jobs.heartbeat import Heartbeat
-from bulk.jobs.leases import abandoned_import_ids
+from bulk.jobs.leases import waiting_import_ids
+from bulk.jobs.periodic_tasks import PeriodicTasks, run_frequent
 from bulk.jobs.processing import process_import
-from bulk.models import Import
+from bulk.jobs.worker_heartbeats import Heartbeat
 
 logger = structlog.get_logger(__name__)
 
 POLL_INTERVAL = 1.0  # seconds between two polls for work
 
 
-@task()
-def process_import_task(import_id: int) -> None:
-    """Work on an import until it ends or waits for approval."""
-    _process(import_id)
-
-
-def enqueue(job: Import) -> None:
-    """Enqueue an import for a worker, which takes it after the current transaction is committed."""
-    process_import_task.enqueue(job.pk)
-
-
 def run_worker(*, keep_running: Callable[[], bool], once: bool = False) -> None:
-    """Work on queued and abandoned imports while ``keep_running`` returns True; with ``once``, in a single pass."""
-    heartbeat = Heartbeat()
+    """
+    Work on the imports that wait, and run the periodic tasks, while ``keep_running`` returns True.
+
+    With ``once``, do so in a single pass, only with the tasks that run after each poll.
+    """
+    heartbeat, periodic_tasks = Heartbeat(), PeriodicTasks()
     while keep_running():
         try:
             heartbeat.send()
-            _run_tasks()
-            for import_id in abandoned_import_ids():
+            for import_id in waiting_import_ids():
                 if keep_running():
                     _process(import_id)
+            run_frequent()
+            if not once:
+                periodic_tasks.run_due(heartbeat.send)
         except (OperationalError, InterfaceError) as error:
-            # The database is busy or unavailable: try again at the next poll.
+            # If the database is busy or not reachable, try again at the next poll.
             logger.warning("worker_waits", exception_type=type(error).__name__)
         close_old_connections()
         if once:
             break
         time.sleep(POLL_INTERVAL)
-    with suppress(OperationalError, InterfaceError):  # the heartbeat expires by itself
+    with suppress(OperationalError, InterfaceError):  # the heartbeat expires anyway
         heartbeat.stop()
-
-
-def _run_tasks() -> None:
-    """Run the tasks that are ready."""
-    Worker(
-        queue_names=["default"],
-        interval=0,
-        batch=True,
-        backend_name="default",
-        startup_delay=False,
-        max_tasks=None,
-        worker_id=get_random_string(32),
-        excluded_queue_names=[],
-    ).run()
 
 
 def _process(import_id: int) -> None:

@@ -15,9 +15,10 @@ from collections.abc import Collection, Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
-from bulk.file_store import CHUNK_BYTES, COMPRESSION, replace_file
+from bulk.import_file_store import CHUNK_BYTES, COMPRESSION, replace_file
 from bulk.models import ZIP, FileChunk, Import, OutcomePage
-from bulk.personal_data.search import Identifiers, StoredFile, as_text, matching_rows, stored_files, unpack_page
+from bulk.personal_data.identifiers import Identifiers
+from bulk.personal_data.search import StoredFile, as_text, matching_rows, stored_files, unpack_page
 
 CELL_BYTES = re.compile(rb'[^,;\t"\r\n]')
 

@@ -9,109 +9,30 @@ mentions.
 
 import codecs
 import csv
-import html
 import json
 import re
 import zlib
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from itertools import chain
 from typing import Any, BinaryIO, NamedTuple
-from urllib.parse import quote
 
-from bulk.file_store import CHUNK_BYTES, open_stored
-from bulk.files.csv_cells import clean
+from bulk.files.cell_text import clean
 from bulk.files.csv_reader import SEPARATORS, Column, Table, UnreadableFile
 from bulk.files.text_lines import MAX_ROW_BYTES, TextLines
 from bulk.files.zip_reader import has_comments, read_zip
-from bulk.importers.registry import importer_classes, parts_of
+from bulk.import_file_store import CHUNK_BYTES, open_stored
+from bulk.importers.import_parts import parts_of
+from bulk.importers.registry import importer_classes
 from bulk.models import UNDO, ZIP, Import, Mode, OutcomePage
-from bulk.row_results import stored_results
-from school.validators import likely_identifiers, lookalike_key
+from bulk.personal_data.identifiers import Identifiers
+from bulk.roster_zips.manifest import MANIFEST, MANIFEST_COLUMNS
+from bulk.row_result_store import stored_results
 
-MIN_MENTION_LENGTH = 6  # characters of a number that is searched for in longer cells: a shorter one may be a room
-# Characters of the previous block that are searched again, for each byte of the longest spelling: a letter may be
-# composed of several characters.
+# A text is searched in blocks. The end of a block is searched again with the next block: this number of characters for
+# each byte of the longest spelling, because a letter may be composed of several characters.
 OVERLAP = 8
 _SEPARATORS = re.compile(r'[,;\t|"\r\n]+')
-
-
-class Identifiers:
-    """
-    The identifiers of a person: numbers, emails and names.
-
-    ``others`` are numbers of other students that differ from one of ``numbers`` in their spelling only.
-    """
-
-    def __init__(
-        self, numbers: Iterable[str], emails: Iterable[str], names: Iterable[str] = (), others: Iterable[str] = ()
-    ) -> None:
-        self.numbers = frozenset(filter(None, numbers))
-        self.emails = frozenset(email.lower() for email in emails if email)
-        self.names = frozenset(filter(None, names))
-        self.others = frozenset(others)
-        self.folded_keys = frozenset(map(lookalike_key, self.numbers | self.emails))
-        self.search_terms = sorted(
-            {lookalike_key(spelled) for word in self.numbers | self.emails for spelled in _spellings(word)}
-        )
-        self.longest = max((len(term.encode("utf-8", "surrogateescape")) for term in self.search_terms), default=0)
-        long_identifiers = [
-            word for word in self.numbers | self.emails if "@" in word or len(word) >= MIN_MENTION_LENGTH
-        ]
-        self._long_identifier_pattern = _whole_word_pattern(
-            {lookalike_key(spelled) for word in long_identifiers for spelled in _spellings(word)}
-        )
-        self._identifier_pattern = _whole_word_pattern(self.search_terms)
-        self._text_pattern = _whole_word_pattern(
-            {lookalike_key(each) for word in self.names for each in _spellings(word)}
-        )
-
-    def __or__(self, other: "Identifiers") -> "Identifiers":
-        numbers, emails = self.numbers | other.numbers, self.emails | other.emails
-        return Identifiers(numbers, emails, self.names | other.names, self.others | other.others)
-
-    def may_occur_in(self, content: bytes | str) -> bool:
-        """
-        True if the text contains a number or an email, however it is spelled or escaped, also within a longer word.
-        """
-        text = content if isinstance(content, str) else content.decode("utf-8", "surrogateescape")
-        folded_text = lookalike_key(text)
-        return any(term in folded_text for term in self.search_terms)
-
-    def occurs_in_cells(self, cells: Iterable[str]) -> bool:
-        """True if one of these cells is a number or an email, or mentions one."""
-        return any(self._is_in_cell(clean(cell)) for cell in cells if cell)
-
-    def _is_in_cell(self, cell: str) -> bool:
-        if cell in self.others:
-            return False
-        if any(lookalike_key(each).strip() in self.folded_keys for each in (cell, *likely_identifiers(cell))):
-            return True
-        return bool(self._long_identifier_pattern and self._long_identifier_pattern.search(lookalike_key(cell)))
-
-    def find_mention(self, text: str) -> str:
-        """Return the first number, email or name that a short text has as a whole word; "" if it has none."""
-        match = self._text_pattern and self._text_pattern.search(lookalike_key(text))
-        return match[0] if match else self.find_identifier(text)
-
-    def find_identifier(self, text: str) -> str:
-        """Return the first number or email that a text has as a whole word; "" if it has none."""
-        match = self._identifier_pattern and self._identifier_pattern.search(lookalike_key(text))
-        return match[0] if match else ""
-
-
-def _spellings(word: str) -> Iterator[str]:
-    """Yield an identifier as it is, and as CSV, JSON, URLs and HTML escape it."""
-    yield from (word, word.replace('"', '""'), json.dumps(word)[1:-1], quote(word), quote(word, safe=""))
-    yield from (html.escape(word), word.encode("ascii", "xmlcharrefreplace").decode())
-    if word.isascii() and word.isdecimal():
-        yield re.sub(r"\B(?=(\d{3})+$)", ",", word)  # as a spreadsheet groups the digits of a number
-
-
-def _whole_word_pattern(words: Iterable[str]) -> re.Pattern[str] | None:
-    """Return a pattern for one of these words, neither preceded nor followed by a letter or a digit."""
-    parts = [re.escape(word) for word in sorted(words, key=len, reverse=True)]
-    return re.compile(rf"(?<![^\W_])(?:{'|'.join(parts)})(?![^\W_])") if parts else None
 
 
 class RowMatch(NamedTuple):
@@ -130,7 +51,7 @@ class PersonRow(NamedTuple):
     number: int
     cells: dict[str, str]
     outcome: str = ""
-    errors: list[str] = []  # a named tuple's default is never changed
+    errors: list[str] = []  # the default of a named tuple is never changed
     note: str = ""
 
 
@@ -138,7 +59,7 @@ class SearchResult(NamedTuple):
     """
     The ids of the imports that name or may name a person, of those that cannot be searched, and of the newest import.
 
-    A zip with content that no import reads may name any person.
+    A zip that contains other data than the files of the import may name any person.
     """
 
     matches: list[int]
@@ -187,6 +108,7 @@ def stored_files(job: Import) -> Iterator[StoredFile]:
     lookup_columns = {
         name: columns for each in importer_classes().values() for name, columns in each.lookup_columns.items()
     }
+    lookup_columns[MANIFEST] = MANIFEST_COLUMNS
     applied = _applied_in_zip(job)
     for table in read_zip(open_stored(job), job.size).tables:
         importer = importer_classes().get(part_name(table.stem))
@@ -229,7 +151,7 @@ def matching_rows(
 
 def _split_cells(cells: Collection[str]) -> Iterator[str]:
     yield from chain(cells, chain.from_iterable(map(_SEPARATORS.split, cells)))
-    yield ";".join(cells)  # a semicolon may have split an HTML character reference
+    yield ";".join(cells)  # compared without semicolons, because a semicolon may have split an HTML character reference
 
 
 def person_rows(job: Import, identifiers: Identifiers) -> Iterator[PersonRow]:
@@ -274,7 +196,8 @@ def _is_in_files(job: Import, identifiers: Identifiers) -> bool:
         names = " ".join(file.name for file in files)
         if not is_searchable or has_comments(open_stored(job), job.size) or identifiers.find_mention(names):
             return True
-    return sum(_is_in_file(file.content, identifiers) for file in files) > 0  # reads all files: each has to be text
+    # Do not stop at the first match, because each file has to be read to see whether it is text.
+    return sum(_is_in_file(file.content, identifiers) for file in files) > 0
 
 
 def _is_in_file(file: BinaryIO, identifiers: Identifiers) -> bool:

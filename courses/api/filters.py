@@ -17,7 +17,7 @@ from school.api.filters import (
 
 
 class RunningOn(DayFilter):
-    """Terms that have begun and not ended on a day."""
+    """Selects the terms that run on a given day: they have begun and not ended."""
 
     def filter(self, qs: Any, value: Any) -> QuerySet[Any]:
         return qs.filter(starts_on__lte=value, ends_on__gte=value) if value else qs

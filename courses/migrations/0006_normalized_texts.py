@@ -4,8 +4,8 @@ from typing import Any
 
 from django.db import migrations
 
-from school.normalizing import Row, normalize_rows, refuse_clashes
-from school.validators import normalized
+from school.migration_helpers import Row, normalize_rows, refuse_clashes
+from school.text_normalization import normalized
 
 
 def normalize(apps: Any, schema_editor: Any) -> None:

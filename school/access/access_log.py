@@ -1,8 +1,8 @@
 """
 The record of access: which users and clients viewed, exported or erased personal data.
 
-Code that hands out personal data adds the entry first. JSON responses of the API are not recorded: scopes determine
-what a client may read, and the log has each request.
+Code that discloses personal data must add an entry first. JSON responses of the API have no entry: the scopes of a
+client determine which data it reads, and the application log has each request.
 """
 
 from typing import Any
@@ -27,7 +27,8 @@ def record(action: Action, subject: Subject, door: Door, *, actor_id: int | None
     """
     Add an entry, in the transaction of the caller.
 
-    ``about`` has one of ``student_id``, ``course_id``, ``file_import_id`` and ``scope``, and optionally ``reason``.
+    ``about`` has exactly one of the fields ``student_id``, ``course_id``, ``file_import_id`` and ``scope``, and
+    optionally ``reason``.
     """
     PersonalDataAccess.objects.create(
         at=timezone.now(),

@@ -1,9 +1,11 @@
 """
 Row-level access: a client or a member of staff may see and change everything, or only rows of some terms and courses.
 
-The API and every page of the admin filter their rows by ``filter_by_scope``, and by nothing else. Students and imports
-do not belong to a term. A limited client or member of staff sees the students that have or had a place in their own
-courses, and changes none. A limited client sees the enrollment imports that it has sent; limited staff see no imports.
+The API and every page of the admin filter their rows by ``filter_by_scope``, and by nothing else. Students, imports and
+grades do not belong to a term. Limited clients and staff see the students that have or had an enrollment in their own
+courses, and all grades, and can change neither. Limited clients see the holds of these students, except those for other
+terms, and cannot change them. A limited client sees the enrollment imports that it has sent; limited
+staff see no imports.
 
 ``OwnCoursesBackend`` restricts the actions of limited staff: it denies every permission that is not in
 ``LIMITED_STAFF_PERMISSIONS``.
@@ -14,7 +16,6 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from django.contrib.auth import get_user_model
-from django.core.exceptions import PermissionDenied
 from django.db.models import Exists, Model, OuterRef, Q, QuerySet
 
 import school.db.lookups  # noqa: F401  # registers the lookup ``any_of``
@@ -24,24 +25,6 @@ from school.models import ApiClient
 from school.refusals import Refusal, Refused
 
 OWN_COURSES_ONLY = "courses.own_courses_only"
-# The permissions that groups can grant to staff limited to their own courses. A permission that is not listed is
-# denied: a new model or page is closed to them until it is listed here.
-LIMITED_STAFF_PERMISSIONS = frozenset(
-    {
-        OWN_COURSES_ONLY,
-        "courses.view_term",
-        "courses.view_course",
-        "courses.change_course",
-        "students.view_student",
-        "students.view_studentcourse",
-        "students.add_studentcourse",
-        "students.change_studentcourse",
-        "students.complete_enrollments",
-        "students.waive_rules",
-        "students.view_enrollmentevent",
-        "students.view_refusedact",
-    }
-)
 
 S = TypeVar("S", bound=QuerySet[Any])
 RowCondition = Callable[[type[Any], Any], Q]
@@ -69,12 +52,14 @@ class RowScope:
         return self.terms | self.terms_of_courses
 
     def can_add(self, model: type[Model]) -> bool:
-        """Return True if a new row of this model could lie within the scope: only a course in one of the terms can."""
+        """
+        Return True if a new row of this model can lie within the scope: only a course in one of the scope's terms can.
+        """
         return model._meta.label == "courses.Course" and bool(self.terms)
 
 
 class RowScopeParameters:
-    """Placeholders for the row scope in a query that is compiled once, for all limited callers."""
+    """The parameters that take the place of the row scope in a query that is compiled once for all limited callers."""
 
     account_id = QueryParameter("account_id")
     terms = QueryParameter("terms", is_array=True)
@@ -108,28 +93,11 @@ def has_own_courses_only(user: Any) -> bool:
     return not user.is_superuser and bool(user.has_perm(OWN_COURSES_ONLY))
 
 
-class OwnCoursesBackend:
-    """
-    Denies staff limited to their own courses every permission not in ``LIMITED_STAFF_PERMISSIONS``, even if their
-    groups grant it.
-
-    It precedes the backends that grant permissions: after ``PermissionDenied``, Django asks no other backend.
-    """
-
-    def authenticate(self, request: Any, **credentials: Any) -> None:
-        """Return None: this backend logs nobody in."""
-
-    def has_perm(self, user_obj: Any, perm: str, obj: Model | None = None) -> bool:
-        if perm not in LIMITED_STAFF_PERMISSIONS and has_own_courses_only(user_obj):
-            raise PermissionDenied
-        return False
-
-
 def row_scope_of_staff(user: Any) -> RowScope | None:
     """Return the row scope of a user with ``own_courses_only``: their own courses. None for unlimited access."""
     if not has_own_courses_only(user):
         return None
-    if not hasattr(user, "row_scope"):  # queried once per request
+    if not hasattr(user, "row_scope"):  # stored on the user, so that the scope is queried once per request
         courses = dict(user.staff_of.values_list("course", "course__term"))
         terms = frozenset(filter(None, courses.values()))
         user.row_scope = RowScope(user.pk, frozenset(), frozenset(courses), terms, is_client=False)
@@ -154,27 +122,37 @@ def _has_own_enrollment(model: type[Any], row_scope: Any) -> Q:
     return Q(Exists(filter_by_scope(enrollments.objects.filter(student=OuterRef("pk")), row_scope)))
 
 
+def _of_own_student(model: type[Any], row_scope: Any) -> Q:
+    students: Any = model._meta.get_field("student").related_model
+    own = filter_by_scope(students.objects.filter(pk=OuterRef("student")), row_scope)
+    return Q(Exists(own)) & (Q(term=None) | Q(term__pk__any_of=row_scope.visible_terms))
+
+
 def _sent_by_account(model: type[Any], row_scope: Any) -> Q:
     return Q(Q(actor=row_scope.account_id) | Q(client=row_scope.account_id)) & (
         Q(kind="enrollments") | Q(kind="undo", undoes__kind="enrollments")
     )
 
 
-# For each model: the condition for rows that lie within the scope.
+# Maps each model to a function that returns the condition for its rows within the scope.
 VISIBLE_ROWS: Mapping[str, RowCondition] = {
     "courses.Term": lambda model, row_scope: Q(pk__any_of=row_scope.visible_terms),
     "courses.Course": _in_own_courses(),
+    "courses.Grade": lambda model, row_scope: Q(),
     "students.Student": _has_own_enrollment,
+    "students.Hold": _of_own_student,
     "students.StudentCourse": _in_own_courses("course"),
     "students.EnrollmentEvent": _in_own_courses("enrollment__course"),
     "students.RefusedAct": _in_own_courses("course"),
     "bulk.Import": _sent_by_account,
 }
-# The same for rows that may be changed: for some models fewer than are visible.
+# The same for rows that may be changed. For some models, these are fewer than the visible ones.
 CHANGEABLE_ROWS: Mapping[str, RowCondition] = {
     **VISIBLE_ROWS,
     "courses.Term": lambda model, row_scope: Q(pk__in=row_scope.terms),
+    "courses.Grade": lambda model, row_scope: Q(pk__in=[]),
     "students.Student": lambda model, row_scope: Q(pk__in=[]),
+    "students.Hold": lambda model, row_scope: Q(pk__in=[]),
 }
 
 

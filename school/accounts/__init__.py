@@ -1,3 +1,3 @@
 """
-Second factor and single sign-on for staff with django-allauth, which is active only if one of them is switched on.
+Staff accounts: logins, lockout and sessions, and a second factor and single sign-on by django-allauth if switched on.
 """

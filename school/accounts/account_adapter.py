@@ -13,7 +13,10 @@ class StaffAdapter(DefaultAccountAdapter):
         return False
 
     def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
-        """Do nothing: axes limits password guesses. allauth would lock the name for every address, its owner's too."""
+        """
+        Do nothing, because django-axes limits password guesses. allauth would lock the name for all addresses, also for
+        its owner.
+        """
 
     def authenticate(self, request: HttpRequest, **credentials: Any) -> Any:
         user = super().authenticate(request, **credentials)

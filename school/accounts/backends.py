@@ -1,11 +1,19 @@
-"""Authentication backend with queries that are compiled once, because each request with a session runs them."""
+"""
+Authentication backends of staff: one reads users and permissions, one withholds permissions from course staff.
+
+The queries are compiled once, because each request with a session runs them.
+"""
 
 from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import Permission
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model
 
+import school.db.lookups  # noqa: F401  # registers the lookup ``any_of``
+from school.access.row_scope import OWN_COURSES_ONLY, has_own_courses_only
 from school.db.compiled_queries import PreparedQuery, run_pipeline
 
 USERS_BY_ID: PreparedQuery[Any] = PreparedQuery(lambda ids: get_user_model()._default_manager.filter(pk__any_of=ids))
@@ -32,7 +40,8 @@ class StaffBackend(ModelBackend):
     def get_all_permissions(self, user_obj: Any, obj: Any = None) -> set[str]:
         if not user_obj.is_active or user_obj.is_anonymous or user_obj.is_superuser or obj is not None:
             return super().get_all_permissions(user_obj, obj)
-        if not hasattr(user_obj, "all_permissions"):  # read once for each request
+        # Stored on the user, so that the permissions are read once for each request.
+        if not hasattr(user_obj, "all_permissions"):
             user_permissions, group_permissions = run_pipeline(
                 (USER_PERMISSIONS, [[user_obj.pk]]), (GROUP_PERMISSIONS, [[user_obj.pk]])
             )
@@ -41,3 +50,41 @@ class StaffBackend(ModelBackend):
             }
         permissions: set[str] = user_obj.all_permissions
         return permissions
+
+
+# The permissions that groups can grant to staff limited to their own courses. A permission that is not listed is
+# denied: a new model or page is closed to them until it is listed here.
+LIMITED_STAFF_PERMISSIONS = frozenset(
+    {
+        OWN_COURSES_ONLY,
+        "courses.view_term",
+        "courses.view_grade",
+        "courses.view_course",
+        "courses.change_course",
+        "students.view_student",
+        "students.view_studentcourse",
+        "students.add_studentcourse",
+        "students.change_studentcourse",
+        "students.complete_enrollments",
+        "students.waive_rules",
+        "students.view_enrollmentevent",
+        "students.view_refusedact",
+    }
+)
+
+
+class OwnCoursesBackend:
+    """
+    Denies staff limited to their own courses every permission not in ``LIMITED_STAFF_PERMISSIONS``, even if their
+    groups grant it.
+
+    It precedes the backends that grant permissions: after ``PermissionDenied``, Django asks no other backend.
+    """
+
+    def authenticate(self, request: Any, **credentials: Any) -> None:
+        """Return None, because no user can log in by this backend."""
+
+    def has_perm(self, user_obj: Any, perm: str, obj: Model | None = None) -> bool:
+        if perm not in LIMITED_STAFF_PERMISSIONS and has_own_courses_only(user_obj):
+            raise PermissionDenied
+        return False

@@ -29,13 +29,16 @@ from school.http.rate_limit import TooManyRequests, count_anonymous
 from school.models import ApiClient
 
 CLIENT_PREFIX = "client:"
-MAX_NAME_LENGTH = 255  # characters of a name that are stored: no account has a longer name
+MAX_NAME_LENGTH = 255  # the number of characters of a user name that are stored; no account has a longer name
 
 logger = structlog.get_logger(__name__)
 
 
 class LoginHandler(AxesDatabaseHandler):
-    """Counts each attempt against the rate limit of its address too, and logs logins and failures by ids."""
+    """
+    Records login attempts as django-axes does, counts failures for the rate limit of the address, and logs each attempt
+    by ids.
+    """
 
     def is_allowed(self, request: Any, credentials: dict[str, Any] | None = None) -> bool:
         try:
@@ -58,7 +61,7 @@ class LoginHandler(AxesDatabaseHandler):
 
     def user_logged_out(self, sender: Any, request: Any, user: Any, **kwargs: Any) -> None:
         super().user_logged_out(sender, request, user, **kwargs)
-        if user is not None:  # otherwise nobody was logged in
+        if user is not None:  # without a user, nobody was logged in
             logger.info("logged_out", user_id=user.pk)
 
 
@@ -109,7 +112,9 @@ def _seconds_locked(request: HttpRequest, credentials: dict[str, Any] | None) ->
 
 
 def _log_ids(name: str) -> dict[str, Any]:
-    """Return the id of the client or user with this name, for the log; an id of None if there is none."""
+    """
+    Return the id of the client or user with this name, as a field for the log; the id is None if there is neither.
+    """
     if name.startswith(CLIENT_PREFIX):
         client_ids = ApiClient.objects.filter(client_id=name.removeprefix(CLIENT_PREFIX)).values_list(
             "client_id", flat=True

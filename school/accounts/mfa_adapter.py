@@ -11,10 +11,10 @@ from django.utils.crypto import salted_hmac
 
 class SecondFactorAdapter(DefaultMFAAdapter):
     """
-    Secrets of second factors are encrypted with a key derived from ``SECRET_KEY``.
+    Encrypts the secrets of second factors with a key that is derived from ``SECRET_KEY``.
 
-    They are decrypted with it or with one of ``SECRET_KEY_FALLBACKS``. A secret that was encrypted with any other key
-    is replaced by a random one: its owner has to set up a new second factor.
+    A secret is decrypted with ``SECRET_KEY`` or with one of ``SECRET_KEY_FALLBACKS``. A secret that was encrypted with
+    any other key is replaced by a random one: its owner has to set up a new second factor.
     """
 
     def encrypt(self, text: str) -> str:

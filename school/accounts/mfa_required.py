@@ -1,4 +1,4 @@
-"""The required second factor: staff users without one are redirected to the page that sets one up."""
+"""Enforces the second factor if it is required: staff users without one are redirected to the page that sets one up."""
 
 from typing import Any
 

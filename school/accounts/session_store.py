@@ -18,4 +18,4 @@ class SessionStore(db.SessionStore):
         for data, expires in SESSIONS_BY_KEY([self.session_key]) if self.session_key else ():
             if expires > timezone.now():
                 return self.decode(data)
-        return super().load()  # clears the key of a session that does not exist
+        return super().load()  # the base class clears the key of a session that does not exist

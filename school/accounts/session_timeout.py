@@ -1,4 +1,4 @@
-"""Staff sessions: renewed while the user is active, and ended a fixed time after the login in any case."""
+"""Renews the session of an active staff user, and ends each session a fixed time after the login."""
 
 import time
 from typing import Any
@@ -8,7 +8,7 @@ from django.contrib.auth import logout
 from django.http import HttpRequest
 
 LOGIN_TIME_KEY, LAST_ACTIVE_KEY = "began", "seen"
-RENEWAL_INTERVAL = 300  # seconds: to renew the session at each request would write to the database for each page
+RENEWAL_INTERVAL = 300  # seconds between two renewals; each renewal writes to the database
 
 
 def record_login_time(request: HttpRequest) -> None:

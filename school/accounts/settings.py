@@ -8,9 +8,9 @@ from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
 OFF, OFFERED, REQUIRED = "off", "offered", "required"
-# The entries of the account menu below the name of the logged-in user.
+# The entries of the account menu, which opens by the name of the logged-in user.
 ACCOUNT_MENU = {"navigation": [{"title": _("Second factor"), "link": reverse_lazy("mfa_index")}]}
-PROVIDER_ID = "sso"  # part of the URL that the provider redirects users to
+PROVIDER_ID = "sso"  # this id is part of the URL that the provider redirects users to
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,8 @@ def check_settings(second_factor: str, sso: SingleSignOn) -> None:
     if sso.issuer and not (sso.client_id and sso.client_secret):
         raise ImproperlyConfigured("OIDC_ISSUER needs OIDC_CLIENT_ID and OIDC_CLIENT_SECRET.")
     if sso.issuer and not sso.claim:
-        # Which claims users cannot edit depends on the provider. With an unsafe default anybody could be a registrar.
+        # There is no default: which claims users cannot edit depends on the provider, and with an editable claim
+        # anybody could log in as a registrar.
         message = "OIDC_ISSUER needs OIDC_CLAIM: the claim that is the user name here and that users cannot change."
         raise ImproperlyConfigured(message)
 
@@ -52,8 +53,8 @@ def allauth_settings(second_factor: str, sso: SingleSignOn, *, https: bool) -> d
         "settings": {"server_url": sso.issuer},
     }
     return {
-        # allauth stores used codes and counts failed attempts here, for all processes together.
-        "CACHES": {"default": {"BACKEND": "school.accounts.cache.JsonCache"}},
+        # allauth stores used codes and failed attempts in this cache, which all processes share.
+        "CACHES": {"default": {"BACKEND": "school.accounts.json_cache.JsonCache"}},
         "LOGIN_URL": "account_login",
         "ACCOUNT_ADAPTER": "school.accounts.account_adapter.StaffAdapter",
         "ACCOUNT_LOGIN_METHODS": {"username"},
@@ -66,10 +67,12 @@ def allauth_settings(second_factor: str, sso: SingleSignOn, *, https: bool) -> d
         "MFA_SUPPORTED_TYPES": ["totp", "webauthn", "recovery_codes"],
         "MFA_PASSKEY_LOGIN_ENABLED": second_factor != OFF,
         "MFA_TOTP_ISSUER": "School",
-        "MFA_TOTP_TOLERANCE": 1,  # steps of 30 seconds: the clock of a phone may be half a minute off
+        # A code of the step before or after is accepted too, because the clock of a phone may be half a minute off.
+        "MFA_TOTP_TOLERANCE": 1,
         "MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN": not https,
         "SOCIALACCOUNT_ADAPTER": "school.accounts.sso_adapter.SingleSignOnAdapter",
-        # By a link: the CSP directive ``form-action 'self'`` blocks a form that is redirected to the provider.
+        # Start the login by a link, because the CSP directive ``form-action 'self'`` blocks a form that is redirected
+        # to the provider.
         "SOCIALACCOUNT_LOGIN_ON_GET": True,
         "SOCIALACCOUNT_PROVIDERS": {"openid_connect": {"OAUTH_PKCE_ENABLED": True, "APPS": [app]}},
     }

@@ -1,4 +1,6 @@
-"""Single sign-on: the staff user of a provider's account, and the 503 page for a provider that does not answer."""
+"""
+Single sign-on: finds the staff user for an account of the provider, and answers 503 if the provider does not answer.
+"""
 
 from collections.abc import Callable
 from functools import wraps
@@ -21,7 +23,7 @@ logger = structlog.get_logger(__name__)
 
 class SingleSignOnAdapter(DefaultSocialAccountAdapter):
     """
-    Logs a user of the provider in as the staff user that a claim names, and as nobody else.
+    Logs a user of the provider in as the staff user that the claim names, and never as another user.
 
     At the first login, the provider's account is bound by its ``sub`` to the staff user. ``sub`` stays the same when
     the claim changes, and no other ``sub`` can be bound to the same staff user.

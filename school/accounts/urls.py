@@ -11,7 +11,8 @@ urlpatterns: list[Any] = [
     path("logout/", views.logout, name="account_logout"),
     path("inactive/", views.account_inactive, name="account_inactive"),
     path("reauthenticate/", views.reauthenticate, name="account_reauthenticate"),
-    path("signup/", views.signup, name="account_signup"),  # closed by ``StaffAdapter``
+    # Allauth needs this pattern, and ``StaffAdapter`` closes sign-up.
+    path("signup/", views.signup, name="account_signup"),
 ]
 if apps.is_installed("allauth.mfa"):
     urlpatterns.append(path("2fa/", include("allauth.mfa.urls")))

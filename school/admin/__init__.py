@@ -1,4 +1,4 @@
-"""Admin of API clients, failed logins, staff users and the record of access to personal data."""
+"""Admin pages for API clients, failed logins, staff users, and the record of access to personal data."""
 
 from school.admin import access_log, api_clients, failed_logins, users
 

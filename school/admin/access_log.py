@@ -12,7 +12,11 @@ from school.models import PersonalDataAccess
 
 @admin.register(PersonalDataAccess)
 class AccessRecordAdmin(ModelAdmin):
-    """Lists who viewed, exported or erased personal data, newest first. The database refuses changes to a row."""
+    """
+    Lists each view, export and erasure of personal data with its user, newest first.
+
+    The database refuses changes of a row.
+    """
 
     list_display = ["at", "actor", "action", "subject", "about", "door", "reason"]
     list_display_links = ["at"]
@@ -24,7 +28,7 @@ class AccessRecordAdmin(ModelAdmin):
     sortable_by: list[str] = []
     search_fields = ["actor__username"]
     show_full_result_count = False
-    counts_entries = True  # show "12 entries": the plural name cannot be counted
+    counts_entries = True  # the page shows "12 entries", because the plural name of the model cannot be counted
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -15,9 +15,9 @@ from django.utils.translation import gettext_noop
 
 from school.models import ApiClient, PersonalDataAccess
 
-MAX_ROWS = 100  # API clients, and staff users, that the page shows
-MAX_LOG_ENTRIES = 50  # rows of the record that the page shows
-# The groups that School creates: their names in the database are English, and shown in the user's language.
+MAX_ROWS = 100  # the maximum number of API clients, and of staff users, on the page
+MAX_LOG_ENTRIES = 50  # the number of rows of the record of access on the page
+# The groups that School creates. Their names in the database are English; pages show them in the user's language.
 ROLES = (
     gettext_noop("Registrar"),
     gettext_noop("Viewer"),

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_POST
 from oauth2_provider.models import get_access_token_model
 from unfold.admin import ModelAdmin, TabularInline
 
-from school.access.api_clients import reactivate, revoke, revoke_tokens
+from school.access.api_client_revocation import reactivate, revoke, revoke_tokens
 
 
 class LiveTokensInline(TabularInline):

@@ -1,4 +1,4 @@
-"""Admin of failed logins, and of the user names that they have locked."""
+"""Admin page of failed logins and of the user names that are locked because of them."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from unfold.admin import ModelAdmin
 
 @admin.register(AccessAttempt)
 class FailedLoginAdmin(ModelAdmin):
-    """Failed logins of the last minutes, by user name and IP address. Deleting a row unlocks the name."""
+    """Lists the recent failed logins by user name and IP address. Deleting a row unlocks the user name."""
 
     list_display = ["username", "ip_address", "failures_since_start", "attempt_time", "is_locked"]
     fields = ["username", "ip_address", "failures_since_start", "attempt_time"]

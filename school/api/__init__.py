@@ -1,1 +1,1 @@
-"""Shared parts of the REST API: problems, pagination, filters, fields, permissions."""
+"""The code that all API views share: authentication, permissions, errors, pagination, filters and fields."""

@@ -1,5 +1,5 @@
 """
-Authentication: OAuth2 bearer tokens for programs, each with its own service account; sessions for staff; or none.
+Authentication: bearer tokens (OAuth2) for API clients, sessions for staff, and requests without credentials.
 
 The three classes are tried in this order. Each counts a request for the rate limit as soon as it has identified the
 caller (``school.http.rate_limit``).
@@ -17,17 +17,17 @@ from rest_framework.request import Request
 
 from school.accounts.session_timeout import is_expired
 from school.accounts.settings import REQUIRED
-from school.api.tokens import Grant, bind_client, copy_account, grant_of_request
+from school.api.token_grants import Grant, bind_client, copy_account, grant_of_request
+from school.http.bearer_token import has_bearer_token
 from school.http.rate_limit import count_account, count_anonymous, count_failure
-from school.http.request_guard import has_bearer_token
 
 
 class ClientAuthentication(BaseAuthentication):
     """
     Authenticates a bearer token (RFC 6750, 2.1) as the service account of its client.
 
-    The client credentials grant has no user. With the account, the journal and the history have an actor, and
-    deactivating the account stops its client.
+    A token has no user of its own. The service account is the actor in the journal and the history. Deactivating the
+    account stops the client.
     """
 
     def authenticate(self, request: Request) -> tuple[Any, Grant] | None:
@@ -53,10 +53,11 @@ class ClientAuthentication(BaseAuthentication):
 
 class StaffAuthentication(SessionAuthentication):
     """
-    Authenticates a session of the admin. It ends as in the admin; an account that is no longer staff is refused.
+    Authenticates a session of the admin.
 
-    A request with an ``Authorization`` header is not authenticated by its session: the header has other credentials, or
-    some that are not accepted.
+    The session ends at the same time as in the admin. An account that is no longer staff is refused. A request with an
+    ``Authorization`` header is not authenticated by its session: the header has the credentials of the request, valid
+    or not.
 
     Raises ``AuthenticationFailed`` for a session that is over, or without a second factor that is required.
     """
@@ -69,7 +70,8 @@ class StaffAuthentication(SessionAuthentication):
         if not user.is_staff or is_expired(request._request):
             raise AuthenticationFailed(_("The session has ended. Log in again."))
         self._require_second_factor(request)
-        result: tuple[Any, None] | None = super().authenticate(request)  # last: its CSRF check reads a form and files
+        # This comes last, because its CSRF check reads the whole form, including files.
+        result: tuple[Any, None] | None = super().authenticate(request)
         return result
 
     def _require_second_factor(self, request: Request) -> None:
@@ -83,14 +85,17 @@ class StaffAuthentication(SessionAuthentication):
 
 
 class AnonymousAuthentication(BaseAuthentication):
-    """Counts a request without credentials by its address. This class must be the last one."""
+    """Accepts a request without credentials, and counts it by its address. This class must be the last one."""
 
     def authenticate(self, request: Request) -> None:
         count_anonymous(request)
 
 
 class ClientScheme(DjangoOAuthToolkitScheme):  # type: ignore[no-untyped-call]  # drf-spectacular registers subclasses
-    """Describes in the OpenAPI document which scope an operation requires, and that a token can be given as it is."""
+    """
+    Describes in the OpenAPI document the scope that each operation requires, and that a caller may send a token that it
+    has already.
+    """
 
     target_class = "school.api.authentication.ClientAuthentication"
     name = ["oauth2", "bearerAuth"]  # type: ignore[assignment]  # the base class of extensions allows a list
@@ -114,4 +119,5 @@ class StaffScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-ca
     name = "cookieAuth"
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
-        return {"type": "apiKey", "in": "cookie", "name": "sessionid"}
+        description = "The session of a user who has logged in at `/admin/`. The browser sends it; enter nothing here."
+        return {"type": "apiKey", "in": "cookie", "name": "sessionid", "description": description}

@@ -3,6 +3,7 @@
 from django.utils.translation import gettext_lazy as _
 
 CODES = {
+    "already_erased": _("The personal data of this student is already erased."),
     "authentication_failed": _("The token is unknown, has expired or was revoked. Request a new one."),
     "bad_request": _("The request is malformed, for example a NUL byte in the query or an invalid host."),
     "body_too_large": _("The body is larger than this server accepts. Split the request."),
@@ -12,18 +13,24 @@ CODES = {
     ),
     "conflict": _("Another request saved a conflicting change at the same time. Read the object again and retry."),
     "cookies_too_large": _("The Cookie header is longer than 8 kB. Delete the cookies of this server and try again."),
+    "not_cancelled": _("The course is not cancelled, so there is nothing to undo."),
+    "not_kept": _("The journal begins after this time, so nothing is known about it. The message has its beginning."),
     "cursor_expired": _(
         "The changes after this cursor have been deleted, or the row that it refers to no longer exists. "
         "Read the lists, then start without a cursor."
     ),
     "course_ambiguous": _("Several courses have this code. Add the term."),
     "course_not_found": _("There is no course with this id or code."),
+    "duplicate_item": _("An earlier item of the batch has the same key and different values."),
+    "grade_in_use": _("Prerequisites require at least this grade, so it must stay, pass and have a rank."),
+    "grade_not_found": _("There is no grade with this id or code."),
     "has_history": _(
         "The object cannot be deleted, because other objects refer to it. The message says what to do instead."
     ),
     "is_prerequisite": _(
         "The course is a prerequisite of other courses and is the only course with its code, so it cannot be deleted."
     ),
+    "no_passing_grade": _("The table of grades must have a grade that passes, or be empty."),
     "no_earlier_version": _(
         "The version before the import is no longer in the history, so the row cannot be undone. Used in "
         "reports of an undo."

@@ -18,13 +18,13 @@ from rest_framework.request import Request
 
 from school.refusals import Refusal, Refused, version_conflict
 
-# A strong ETag of this server, and the same with a suffix from a proxy that compresses answers.
+# A strong ETag of this server, which may have a suffix from a proxy that compresses responses.
 OWN_ETAG = re.compile(r'"[0-9a-f]{32}"')
 ALTERED_ETAG = re.compile(r'"[0-9a-f]{32}[^"]+"')
 
 
 class PreconditionRequired(APIException):
-    """Status 428 (RFC 6585, 3): a change lacks If-Match, which this server requires."""
+    """A change has no If-Match header, and this server requires one: status 428 (RFC 6585, 3)."""
 
     status_code = 428
     default_code = "precondition_required"
@@ -42,7 +42,7 @@ def etag_of_page(results: str, has_next: bool, has_previous: bool) -> str:
 
 
 def is_conditional(request: Request) -> bool:
-    """Return True if the request has If-Match; raise ``PreconditionRequired`` if it is required and missing."""
+    """Return True if the request has If-Match; raise ``PreconditionRequired`` if the header is required but missing."""
     if "If-Match" in request.headers:
         return True
     if settings.REQUIRE_IF_MATCH:
@@ -61,6 +61,20 @@ def check_if_match(request: Request, etag: str) -> None:
     sent = parse_etags(request.headers["If-Match"])
     if etag not in sent:
         raise Refused([_mismatch_refusal(sent)])
+
+
+def check_if_none_match(request: Request, etag: str) -> None:
+    """Raise ``Refused`` if If-None-Match is ``*`` or contains this ETag (RFC 9110, 13.1.2)."""
+    if matches_if_none_match(request, etag):
+        message = _("The object exists already, and If-None-Match excludes it.")
+        raise Refused([Refusal("precondition_failed", message, _("Exists already"))])
+
+
+def refuse_if_match(request: Request) -> None:
+    """Raise ``Refused`` if a request for a row that does not exist has If-Match."""
+    if "If-Match" in request.headers:
+        message = _("The object does not exist, so it cannot match If-Match.")
+        raise Refused([Refusal("precondition_failed", message, _("Does not exist"))])
 
 
 def _mismatch_refusal(sent: list[str]) -> Refusal:

@@ -12,9 +12,9 @@ from school.http.problems import CONTENT_TYPE, challenge_headers, error_headers,
 
 def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | None:
     """
-    Return the problem for an exception that a view raised, None for an exception that is handled elsewhere.
+    Return the problem for an exception that a view raised. Return None for an exception that other code handles.
 
-    ``RequestLimitsMiddleware`` handles exceptions that any request can cause, and ``server_error`` handles unexpected
+    ``RequestChecksMiddleware`` handles exceptions that any request can cause, and ``server_error`` handles unexpected
     ones.
     """
     if isinstance(exc, exceptions.UnsupportedMediaType):

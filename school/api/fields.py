@@ -1,30 +1,42 @@
-"""Serializer fields with strict JSON types: a number is no text, "yes" is no boolean, an unknown field is an error."""
+"""
+Serializer fields that accept only their own JSON type.
 
-from contextlib import suppress
+A text field rejects a number, and a boolean field rejects "yes".
+"""
+
 from datetime import UTC, date, datetime, tzinfo
+from decimal import Decimal
 from typing import Any
 
-from django.core.exceptions import ValidationError as ModelError
 from django.db import models
-from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.fields import empty
-from rest_framework.settings import api_settings
 from rest_framework.validators import ProhibitSurrogateCharactersValidator
 
-from school.api.formats import INVALID_DAY, INVALID_INSTANT, parse_day, parse_instant, parse_whole_number
-from school.validators import normalized, normalized_email
+from school.api.date_and_number_parsing import (
+    INVALID_DAY,
+    INVALID_INSTANT,
+    parse_day,
+    parse_instant,
+    parse_whole_number,
+)
+from school.text_normalization import normalized, normalized_email
 
 
 class StrictCharField(serializers.CharField):
-    """A text, normalized before its length is checked. A value that is stored already is not validated again."""
+    """
+    A text that is normalized before its length is checked.
+
+    A value that equals the stored value is not validated again.
+    """
 
     normalize = staticmethod(normalized)
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        # ``StrictJSONParser`` has refused surrogates already. DRF's validator loops over all characters in Python.
+        # Without DRF's check for surrogates, which loops over all characters in Python: ``StrictJSONParser`` has
+        # rejected surrogates.
         self.validators = [
             each for each in self.validators if not isinstance(each, ProhibitSurrogateCharactersValidator)
         ]
@@ -34,7 +46,8 @@ class StrictCharField(serializers.CharField):
 
     def run_validators(self, value: Any) -> None:
         if self.max_length is not None and len(value) > self.max_length:
-            self.fail("max_length", max_length=self.max_length)  # before other validators read all of it
+            # Check the length first, because other validators read the whole text.
+            self.fail("max_length", max_length=self.max_length)
         stored = getattr(self.parent, "instance", None)
         if not isinstance(stored, models.Model) or getattr(stored, self.source or "", None) != value:
             super().run_validators(value)
@@ -50,6 +63,22 @@ class StrictIntegerField(serializers.IntegerField):
         if isinstance(data, bool) or not isinstance(data, int):
             self.fail("invalid")
         return int(data)
+
+
+@extend_schema_field({"type": "number", "maximum": 999.99})
+class StrictDecimalField(serializers.DecimalField):
+    """Credits, as a JSON number."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{**options, "coerce_to_string": False})
+
+    def to_internal_value(self, data: Any) -> Decimal:
+        if isinstance(data, bool) or not isinstance(data, int | float):
+            self.fail("invalid")
+        return Decimal(super().to_internal_value(data))
+
+    def to_representation(self, value: Any) -> Any:
+        return int(value) if value == int(value) else float(value)
 
 
 class StrictBooleanField(serializers.BooleanField):
@@ -71,7 +100,7 @@ class StrictDateField(serializers.DateField):
 
 
 class UtcDateTimeField(serializers.DateTimeField):
-    """An instant. Input has a UTC offset, output is in UTC, whatever the time zone of the school."""
+    """An instant. The input must have a UTC offset; the output is in UTC, whatever ``TIME_ZONE`` is."""
 
     default_error_messages = {"invalid": INVALID_INSTANT}
 
@@ -102,101 +131,3 @@ class BoundedListField(serializers.ListField):
         if isinstance(data, list) and self.max_length is not None and len(data) > self.max_length:
             self.fail("max_length", max_length=self.max_length)
         return list(super().to_internal_value(data))
-
-
-MAX_UNKNOWN_FIELDS = 50
-
-
-class KnownFieldsSerializer(serializers.Serializer[Any]):
-    """
-    Rejects fields that the resource does not have, each by its name. Read-only fields are accepted and ignored.
-
-    At most ``MAX_UNKNOWN_FIELDS`` unknown fields are named; an error of the whole body gives the number of the others.
-    """
-
-    default_error_messages = {"unknown_field": _("This field does not exist.")}
-
-    def to_internal_value(self, data: Any) -> Any:
-        known = set(self.fields)
-        unknown = [name for name in data if name not in known] if isinstance(data, dict) else []
-        errors: dict[str, Any] = {}
-        values = {}
-        try:
-            values = super().to_internal_value(data)
-        except serializers.ValidationError as exc:
-            errors.update(serializers.as_serializer_error(exc))
-        message = str(self.error_messages["unknown_field"])
-        for name in unknown[:MAX_UNKNOWN_FIELDS]:
-            errors[name] = [serializers.ErrorDetail(message, code="unknown_field")]
-        if more := len(unknown[MAX_UNKNOWN_FIELDS:]):
-            message = ngettext("There is %(n)s more unknown field.", "There are %(n)s more unknown fields.", more)
-            others = serializers.ErrorDetail(message % {"n": more}, code="unknown_field")
-            errors.setdefault(api_settings.NON_FIELD_ERRORS_KEY, []).append(others)
-        if errors:
-            raise serializers.ValidationError(errors)
-        return values
-
-
-class StrictModelSerializer(KnownFieldsSerializer, serializers.ModelSerializer[Any]):
-    """A model's serializer with strict JSON types, whose input is checked against the model's constraints."""
-
-    serializer_field_mapping = {
-        **serializers.ModelSerializer.serializer_field_mapping,
-        models.CharField: StrictCharField,
-        models.TextField: StrictCharField,
-        models.EmailField: StrictEmailField,
-        models.PositiveIntegerField: StrictIntegerField,
-        models.BooleanField: StrictBooleanField,
-        models.DateField: StrictDateField,
-        models.DateTimeField: UtcDateTimeField,
-    }
-
-    def get_validators(self) -> list[Any]:
-        """Return no DRF validators: ``validate`` checks all constraints of the model."""
-        return []
-
-    def to_internal_value(self, data: Any) -> Any:
-        """Return the values; raise ``ValidationError`` with all errors, also those of constraints on valid values."""
-        try:
-            return super().to_internal_value(data)
-        except serializers.ValidationError as exc:
-            errors: dict[str, Any] = dict(exc.detail)  # type: ignore[arg-type]  # always a dict by field
-            if isinstance(data, dict):
-                constraint_errors = self._constraint_errors(self._valid_values(data, errors), exclude=set(errors))
-                errors = {**constraint_errors, **errors}
-            raise serializers.ValidationError(errors) from None
-
-    def _valid_values(self, data: dict[str, Any], errors: dict[str, Any]) -> dict[str, Any]:
-        """Return the validated values of the fields without errors."""
-        values = {}
-        for field in self.fields.values():
-            if not field.read_only and field.field_name not in errors:
-                with suppress(serializers.SkipField):
-                    values[str(field.source)] = field.run_validation(field.get_value(data))
-        return values
-
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if constraint_errors := self._constraint_errors(attrs):
-            raise serializers.ValidationError(constraint_errors)
-        return attrs
-
-    def _constraint_errors(self, attrs: dict[str, Any], exclude: set[str] | None = None) -> dict[str, Any]:
-        """Return, by field, the errors of the model's constraints for these values."""
-        model: Any = self.Meta.model
-        stored = self.instance
-        stored_values = {f.attname: getattr(stored, f.attname) for f in model._meta.concrete_fields} if stored else {}
-        candidate = model(**stored_values)
-        candidate._state.adding = self.instance is None
-        for name, value in attrs.items():
-            setattr(candidate, name, value)
-        try:
-            candidate.validate_constraints(exclude)
-        except ModelError as exc:
-            return dict(serializers.as_serializer_error(exc))
-        return {}
-
-    def update(self, instance: Any, validated_data: dict[str, Any]) -> Any:
-        """Save the instance if a value differs. A body without changes adds no version to the history."""
-        if all(getattr(instance, name) == value for name, value in validated_data.items()):
-            return instance
-        return super().update(instance, validated_data)

@@ -19,15 +19,19 @@ from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.filters import OrderingFilter, SearchFilter
 from rest_framework.request import Request
 
-from school.api.formats import INSTANT_PATTERN, parse_day, parse_instant, parse_whole_number
+from school.api.date_and_number_parsing import INSTANT_PATTERN, parse_day, parse_instant, parse_whole_number
 from school.api.query_parameters import filters_of, list_parameter_names, query_errors, repeatable_parameters
+from school.db.compiled_queries import Statement
 from school.http.search_limits import MAX_CHARACTERS, MAX_WORDS, is_within_limits
-from school.validators import MAX_COUNT, in_our_times, normalized
+from school.text_normalization import normalized
+from school.validators import MAX_COUNT, in_our_times
 
 
 class GetValue(Protocol):
     """
-    Returns the value of a condition by its name, or the ``QueryParameter`` in its place in a query that is compiled.
+    A function that returns the value of a condition by its name.
+
+    While a query is compiled, it returns a ``QueryParameter`` instead.
     """
 
     def __call__(self, name: str, field: Any = None) -> Any: ...
@@ -35,10 +39,12 @@ class GetValue(Protocol):
 
 class FilterCondition(NamedTuple):
     """
-    A filter that a request uses: its name, the part of it that changes the SQL, and the value that is a parameter.
+    A filter that a request uses, with its value, which becomes a parameter of the compiled query.
 
-    ``is_id`` is True if the value is the id that a key was resolved to. ``plan_each_run`` is True if the query is
-    planned for each value: it is unknown how many rows match, and one plan does not fit all values.
+    ``shape`` is the part of the filter that changes the SQL. ``is_id`` is True if the value is the id that a key was
+    resolved to. With ``plan_each_run`` the database plans the query for each value: one value may match few rows and
+    another many, and one plan is not good for both. The query begins with ``with_clause``, which takes the value as the
+    parameter ``name``.
     """
 
     name: str
@@ -46,10 +52,11 @@ class FilterCondition(NamedTuple):
     value: Any
     is_id: bool = False
     plan_each_run: bool = False
+    with_clause: Statement | None = None
 
 
 SEARCH_PARAMETER = "search"
-# Filters with few values: each value is a shape of its own, so that its SQL can use partial indexes.
+# These filters have few values. A query is compiled for each value, so that its SQL can use partial indexes.
 CHOICE_FILTERS = (filters.ChoiceFilter, filters.TypedChoiceFilter, filters.MultipleChoiceFilter)
 
 
@@ -85,6 +92,8 @@ def parse_conditions(request: Request, view: Any) -> list[FilterCondition]:
 
 
 def _condition(name: str, each: Any, value: Any, request: Request) -> FilterCondition:
+    if hasattr(each, "with_clause"):
+        return FilterCondition(name, None, each.instant_of(value, request), with_clause=each.with_clause())
     if hasattr(each, "id_of"):
         return FilterCondition(name, None, each.id_of(value, request), is_id=True)
     if isinstance(each, CHOICE_FILTERS):
@@ -103,7 +112,7 @@ def apply_conditions(
             rows = each.filter(rows, each.field.clean(each.field.widget.value_from_datadict(EMPTY_QUERY, {}, name)))
         elif condition.value is None:
             rows = each.filter(rows, list(condition.shape) if isinstance(condition.shape, tuple) else condition.shape)
-        else:
+        elif condition.with_clause is None:
             column = None
             if not condition.is_id:
                 column = (
@@ -138,7 +147,11 @@ class StrictFilterBackend(filters.DjangoFilterBackend):
 
 
 class SearchBackend(SearchFilter):
-    """Searches for words. It filters no rows: ``StrictFilterBackend`` applies the words like all other conditions."""
+    """
+    Searches for words.
+
+    This class filters no rows itself: ``StrictFilterBackend`` applies the words like all other conditions.
+    """
 
     def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: Any) -> QuerySet[Any]:
         return queryset
@@ -161,14 +174,18 @@ class SearchBackend(SearchFilter):
 
 @extend_schema_field(bool)
 class StrictBooleanFilter(filters.TypedChoiceFilter):
-    """``true`` or ``false``. django-filter's own boolean filter ignores any other value."""
+    """
+    A filter whose value is ``true`` or ``false``.
+
+    Any other value is an error; django-filter's own boolean filter would ignore it.
+    """
 
     def __init__(self) -> None:
         super().__init__(choices=[("true", "true"), ("false", "false")], coerce="true".__eq__)
 
 
 class _ParsedField(Field):
-    """A form field whose text is parsed by a function of ``school.api.formats``."""
+    """A form field whose text is parsed by a function of ``school.api.date_and_number_parsing``."""
 
     parse: Callable[[str], Any]
 
@@ -181,7 +198,7 @@ class DayField(_ParsedField):
 
 
 class InstantField(_ParsedField):
-    """An instant, converted to UTC: PostgreSQL accepts no offset of 16 hours or more."""
+    """A form field for an instant, converted to UTC, because PostgreSQL rejects offsets of 16 hours or more."""
 
     parse = staticmethod(parse_instant)
 
@@ -191,7 +208,7 @@ class WholeNumberField(_ParsedField):
 
 
 class TextFilter(filters.CharFilter):
-    """A text that is compared exactly as it was sent, with blanks at its ends."""
+    """A filter whose text is compared exactly as it was sent, including blanks at its ends."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, strip=False, **options)
@@ -202,7 +219,7 @@ class DayFilter(filters.DateFilter):
 
 
 class CountFilter(filters.NumberFilter):
-    """A whole number, at most the largest that the database stores."""
+    """A filter by a whole number, which must not exceed the largest integer of the database."""
 
     field_class = WholeNumberField
 
@@ -238,13 +255,16 @@ class UpdatedSinceFilter(filters.IsoDateTimeFilter):
 
 
 class HistoryUpdatedSinceFilter(UpdatedSinceFilter):
-    """The same for models without a time of the last change: their history has it."""
+    """
+    Selects rows that were changed at this instant or later, for models that do not store this time: it is taken from
+    their history.
+    """
 
     def __init__(self) -> None:
         super().__init__("pk")
 
     def column(self, model: Any) -> Any:
-        """Return the model field that a value is compared with."""
+        """Return the model field that the value of the filter is compared with."""
         return model.history.model._meta.get_field("history_date")
 
     def filter(self, qs: Any, value: Any) -> QuerySet[Any]:
@@ -273,7 +293,8 @@ def parse_ordering(request: Request, view: Any) -> str:
     """Return the order that the request asks for, or the view's default; raise ``ValidationError``."""
     ordering = request.query_params.get("ordering")
     if ordering is None:
-        # A client that reads changes continues by the time of the last change, and an index serves this order.
+        # With ``updated_since``, order by the time of the last change: the client can continue from the last row, and
+        # an index has this order.
         by_change = "updated_since" in request.query_params and "updated_at" in view.ordering_fields
         return "updated_at" if by_change else str(view.ordering)
     if ordering.removeprefix("-") not in view.ordering_fields:
@@ -283,7 +304,7 @@ def parse_ordering(request: Request, view: Any) -> str:
 
 
 class CommaSeparatedWidget(SelectMultiple):
-    """Several values as ``?status=a,b`` or ``?status=a&status=b``."""
+    """A widget for several values, written as ``?status=a,b`` or ``?status=a&status=b``."""
 
     def value_from_datadict(self, data: Any, files: Any, name: str) -> list[str] | None:
         if name not in data:

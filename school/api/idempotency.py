@@ -1,9 +1,8 @@
 """
 Safe retries by the header ``Idempotency-Key`` (draft-ietf-httpapi-idempotency-key-header).
 
-The answer is stored in the transaction that does the work, so that both are committed or neither is. Work that is done
-is not done again, and work that is not done leaves no row that a retry would wait for, even if the server dies in
-between.
+The answer is stored in the transaction that does the work, so that both are committed or neither is. So a retry never
+repeats work that is done. If the server dies before the commit, nothing is stored, and the retry does the work.
 """
 
 import hashlib
@@ -31,7 +30,7 @@ REPLAYED_HEADER = "Idempotency-Replayed"
 RETENTION = timedelta(hours=24)
 STORED_HEADERS = ("Location", "ETag")
 
-# The upper 16 of the 64 bits of an advisory lock's key. No other advisory lock of School has them.
+# The upper 16 of the 64 bits of the key of an advisory lock. School's other advisory locks have other upper bits.
 LOCK_NAMESPACE = 0x5C42
 TRY_LOCK = "SELECT pg_try_advisory_xact_lock(%s)"
 
@@ -57,7 +56,7 @@ class RequestInProgress(APIException):
     wait = 1
 
 
-View = Callable[..., Response]
+View = Callable[..., Any]
 
 
 def idempotent(method: View) -> View:
@@ -98,7 +97,7 @@ def fingerprint_of(request: Request) -> str:
 
 @retry_transaction
 @transaction.atomic
-def _run_once(request: Request, key: str, fingerprint: str, work: Callable[[], Response]) -> Any:
+def _run_once(request: Request, key: str, fingerprint: str, work: Callable[[], HttpResponse]) -> Any:
     account: Any = request.user
     if not _try_lock(account.pk, key):
         raise RequestInProgress
@@ -116,13 +115,17 @@ def _run_once(request: Request, key: str, fingerprint: str, work: Callable[[], R
     return response
 
 
-def _call_view(view: Any, method: View, request: Request, *args: Any, **kwargs: Any) -> Response:
-    """Return the view's answer, or the problem for its exception, which rolls back only the work of the view."""
+def _call_view(view: Any, method: View, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
+    """
+    Return the view's answer.
+
+    If the view raises an exception, roll back the work of the view only, and return the problem.
+    """
     try:
         with transaction.atomic():
             return method(view, request, *args, **kwargs)
-    except Exception as error:  # noqa: BLE001  # the handler raises unexpected errors again
-        response: Response = view.handle_exception(error)
+    except Exception as error:  # noqa: BLE001  # the handler raises unexpected exceptions again
+        response: HttpResponse = view.handle_exception(error)
         return response
 
 
@@ -137,25 +140,29 @@ def _try_lock(user_id: int, key: str) -> bool:
     return bool(is_free)
 
 
-def _store_response(request: Request, key: str, fingerprint: str, response: Response) -> None:
+def _store_response(request: Request, key: str, fingerprint: str, response: HttpResponse) -> None:
     """Store the answer for retries. Answers to a body are under 100 kB (tests/security/test_budget.py)."""
     account: Any = request.user
-    renderer = request.accepted_renderer
-    body: Any = b"" if response.data is None else renderer.render(response.data, renderer.media_type, {})
+    if isinstance(response, Response):  # DRF renders it after the view
+        renderer = request.accepted_renderer
+        body: Any = b"" if response.data is None else renderer.render(response.data, renderer.media_type, {})
+        content_type = response.content_type or renderer.media_type
+    else:
+        body, content_type = response.content, response["Content-Type"]
     KeptAnswer.objects.create(
         user=account,
         key=key,
         fingerprint=fingerprint,
         status=response.status_code,
         headers={name: response[name] for name in STORED_HEADERS if name in response},
-        content_type=response.content_type or renderer.media_type,
+        content_type=content_type,
         body=body.decode(),
         at=timezone.now(),
     )
 
 
 def replay_response(stored: KeptAnswer) -> HttpResponse:
-    """Return a stored answer, with a header that says that it was given before."""
+    """Return a stored answer, with a header that marks the answer as a repetition."""
     if stored.status == 409:
         bind_cause(problem_codes=[each["code"] for each in json.loads(stored.body)["errors"]])
     headers = {**stored.headers, REPLAYED_HEADER: "true"}

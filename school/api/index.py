@@ -12,7 +12,7 @@ from school.api.authentication import AnonymousAuthentication
 
 
 class IndexView(APIView):
-    """Answers everybody with ``links``: paths by their names."""
+    """Returns ``links``, a mapping of names to paths, to any caller."""
 
     authentication_classes = (AnonymousAuthentication,)
     permission_classes = (AllowAny,)

@@ -1,4 +1,4 @@
-"""The answer to OPTIONS."""
+"""The response to OPTIONS requests."""
 
 from typing import Any
 
@@ -8,9 +8,10 @@ from rest_framework.request import Request
 
 class Metadata(SimpleMetadata):
     """
-    DRF's metadata without the fields per method and without the view's docstring.
+    DRF's metadata without the fields of each method and without the view's docstring.
 
-    The OpenAPI document has both. Computing the fields locks rows, and the docstring is for readers of the code.
+    The OpenAPI document describes the fields. DRF would lock rows to determine them, and the docstring is for
+    developers of School.
     """
 
     def determine_metadata(self, request: Request, view: Any) -> dict[str, Any]:

@@ -13,23 +13,25 @@ from typing import Any, NamedTuple
 
 from django.core import signing
 from django.db.models import DateField, DateTimeField, F, Q, QuerySet
+from django.utils.encoding import escape_uri_path
+from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
-from rest_framework.utils.urls import remove_query_param, replace_query_param
 
 from school.api.filters import GetValue, field_at_path, parse_ordering
-from school.api.row_json import Concat, Instant, JsonText, encode_json
+from school.api.row_json import Concat, Instant, encode_json
 from school.db.compiled_queries import limit_above
 
 
 class Cursor(NamedTuple):
     """
-    The position of a page: a row, and the side of that row on which the page lies.
+    The position of a page in a list: the id of the row beside the page, and whether the page comes before or after that
+    row.
 
-    ``value`` is the row's date or instant in the order of the page. It is None if the page is ordered by anything else:
-    text may be personal data, so the value is read again by the id.
+    ``value`` is the row's date or instant in the order of the page. For any other order it is None: a text may be
+    personal data, so the value is read again by the id.
     """
 
     pk: int
@@ -44,7 +46,7 @@ def cursor_salt(view: type) -> str:
 
 @cache
 def cursor_signer(salt: str) -> signing.Signer:
-    """Return the signer for a salt. It adds no timestamp, so that a page has only one link."""
+    """Return the signer for a salt. The signature has no timestamp, so that the link to a page is always the same."""
     return signing.Signer(salt=salt, sep=".")
 
 
@@ -57,7 +59,7 @@ def decode_cursor(text: str, salt: str, order: str) -> Cursor | None:
     match parts:
         case [signed_order, bool(backwards), int(pk), *value] if signed_order == order and len(value) <= 1:
             return Cursor(pk, backwards, *value)
-    return None  # a cursor of an earlier release, which held the value of the row
+    return None  # the cursor comes from an earlier release, and contains the value of the row
 
 
 def encode_cursor(salt: str, order: str, cursor: Cursor) -> str:
@@ -90,12 +92,12 @@ class PageRequest:
 
     @property
     def cursor_has_value(self) -> bool:
-        """True if the cursor holds the value of the row, a date or an instant."""
+        """True if the cursor contains the value that orders the row: if this is a date or an instant."""
         return isinstance(self.column, DateField)
 
     @property
     def cursor_expression(self) -> Any:
-        """The expression for the value that the cursor holds, None if it holds none."""
+        """The expression for the value that the cursor contains; None if the cursor contains no value."""
         if not self.cursor_has_value:
             return None
         return Instant(F(self.field)) if isinstance(self.column, DateTimeField) else Concat(F(self.field))
@@ -105,7 +107,9 @@ class PageRequest:
         return self.order, self.cursor and self.backwards, self.limit
 
     def filter_page(self, rows: QuerySet[Any], get_value: GetValue) -> QuerySet[Any]:
-        """Return the rows of the page, read away from the cursor: those of a previous page are in reverse order."""
+        """
+        Return the rows of the page, beginning beside the cursor: the rows of a previous page are in reverse order.
+        """
         compare = "lt" if self.is_descending else "gt"
         if self.cursor is not None:
             after_cursor = Q(**{f"pk__{compare}": get_value("cursor id")})
@@ -121,20 +125,26 @@ class PageRequest:
     def order_rows(self, rows: QuerySet[Any]) -> QuerySet[Any]:
         """Return rows in the order in which the page is read."""
         sign = "-" if self.is_descending else ""
-        return rows.order_by(f"{sign}{self.field}", f"{sign}pk")
+        return rows.order_by(*([] if self.field == "id" else [f"{sign}{self.field}"]), f"{sign}pk")
 
     def has_next_and_previous(self, *, more: bool) -> tuple[bool, bool]:
-        """Return whether a next and a previous page exist. ``more``: rows follow in the direction of reading."""
+        """
+        Return whether a next and a previous page exist.
+
+        ``more`` is True if there are more rows in the direction of reading.
+        """
         return self.backwards or more, more if self.backwards else self.cursor is not None
 
 
 class KeysetPagination(BasePagination):
     """
-    Answers ``{"next", "previous", "results"}``.
+    Returns pages in the form ``{"next", "previous", "results"}``.
 
-    A view maps the public name of each order to a field that is never null in ``ordering_fields``, and names its
-    default in ``ordering``. The cursor is signed. It holds the order, the direction and the id of the row beside the
-    page, and if the page is ordered by a date or an instant, that value of the row.
+    A view lists its orders in ``ordering_fields``, which maps the public name of an order to a field that is never
+    null. ``ordering`` is the default order.
+
+    A cursor is signed. It contains the order, the direction, and the id of the row beside the page. If the order is by
+    a date or an instant, the cursor also contains that value of the row.
     """
 
     page_size = 50
@@ -142,7 +152,7 @@ class KeysetPagination(BasePagination):
 
     def parse_page(self, request: Request, view: Any) -> PageRequest:
         """Return the page that the request asks for; raise ``ValidationError``."""
-        self.url, self.salt = request.build_absolute_uri(), cursor_salt(type(view))
+        self.request, self.salt = request, cursor_salt(type(view))
         order = parse_ordering(request, view)
         field = view.ordering_fields[order.removeprefix("-")]
         size, text = self._parse_size(request), request.query_params.get("cursor")
@@ -151,11 +161,11 @@ class KeysetPagination(BasePagination):
 
     def render_page(
         self, page: PageRequest, rows: Sequence[Any], results: str, has_next: bool, has_previous: bool
-    ) -> JsonText:
+    ) -> str:
         """Return the JSON of the answer. ``results`` is the JSON of the rows, separated by commas."""
         following = self._link(page, rows[-1], backwards=False) if rows and has_next else None
         previous = self._link(page, rows[0], backwards=True) if rows and has_previous else None
-        return JsonText(f'{{"next":{encode_json(following)},"previous":{encode_json(previous)},"results":[{results}]}}')
+        return f'{{"next":{encode_json(following)},"previous":{encode_json(previous)},"results":[{results}]}}'
 
     def _parse_size(self, request: Request) -> int:
         text = request.query_params.get("page_size", str(self.page_size))
@@ -173,7 +183,9 @@ class KeysetPagination(BasePagination):
 
     def _link(self, page: PageRequest, row: Any, *, backwards: bool) -> str:
         text = encode_cursor(self.salt, page.order, Cursor(row.pk, backwards, row.value))
-        return str(replace_query_param(remove_query_param(self.url, "cursor"), "cursor", text))
+        query = sorted({**dict(self.request.query_params.lists()), "cursor": [text]}.items())
+        path = escape_uri_path(self.request.path)
+        return f"{self.request.scheme}://{self.request.get_host()}{path}?{urlencode(query, doseq=True)}"
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
         link = {"type": ["string", "null"], "format": "uri", "example": None}
@@ -194,7 +206,7 @@ class KeysetPagination(BasePagination):
 
 
 def order_columns(request: Request, view: Any) -> tuple[str, str]:
-    """Return the columns of the order that the request asks for, for a view that returns all rows at once."""
+    """Return the columns of the order that the request asks for, for a view that returns all rows in one response."""
     order = parse_ordering(request, view)
     sign = "-" if order.startswith("-") else ""
     return f"{sign}{view.ordering_fields[order.removeprefix('-')]}", f"{sign}pk"
@@ -203,9 +215,9 @@ def order_columns(request: Request, view: Any) -> tuple[str, str]:
 def refuse_page_parameters(request: Request) -> None:
     """Raise ``ValidationError`` if a file is requested by page, or with the parameters ``fields`` or ``expand``."""
     message = _("A file always has all rows and all columns, so this parameter is not allowed.")
-    given = [name for name in ("cursor", "page_size", "fields", "expand") if name in request.query_params]
-    if given:
-        raise ValidationError({name: [ErrorDetail(message, code="unknown_filter")] for name in given})
+    paging_parameters = [name for name in ("cursor", "page_size", "fields", "expand") if name in request.query_params]
+    if paging_parameters:
+        raise ValidationError({name: [ErrorDetail(message, code="unknown_filter")] for name in paging_parameters})
 
 
 def _parameter(name: str, schema: dict[str, Any], description: str) -> dict[str, Any]:

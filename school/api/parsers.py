@@ -1,9 +1,9 @@
 """
 A JSON parser that accepts only bodies that all JSON parsers read alike (RFC 8259; RFC 7493, I-JSON).
 
-Bodies that two parsers could read differently are rejected before they are processed: two values of one name, numbers
-that JSON does not have, text that cannot be encoded. Django's DATA_UPLOAD_MAX_MEMORY_SIZE bounds the size of a body;
-the limits here bound the time and the memory that parsing a body of this size takes.
+A body that two parsers could read differently is rejected: one with a repeated name, a number that JSON does not allow,
+or text that cannot be encoded. Django's DATA_UPLOAD_MAX_MEMORY_SIZE bounds the size of a body; the limits here bound
+the time and the memory that parsing a body of this size takes.
 """
 
 import codecs
@@ -16,8 +16,8 @@ from django.utils.translation import gettext as _
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import JSONParser
 
-MAX_DEPTH = 32  # of nested arrays and objects; a batch has 4
-MAX_CONTAINERS = 10_000  # arrays and objects in one body; a batch of 1,000 items has up to 2,002
+MAX_DEPTH = 32  # the maximum depth of nested arrays and objects; a batch has a depth of 4
+MAX_CONTAINERS = 10_000  # the maximum number of arrays and objects in a body; a batch of 1,000 items has up to 2,002
 
 # Half of a surrogate pair cannot be encoded, neither for the database nor for the response (RFC 8259, 8.2).
 SURROGATE = re.compile("[\ud800-\udfff]")
@@ -40,7 +40,8 @@ class StrictJSONParser(JSONParser):
         if _count_containers(text) > MAX_CONTAINERS and _count_containers(_STRING.sub("", text)) > MAX_CONTAINERS:
             message = _("The JSON has more than %(limit)s arrays and objects.")
             raise ParseError(message % {"limit": f"{MAX_CONTAINERS:,}"})
-        # The parser's own number functions, used where possible, halve the time for a body of a million numbers.
+        # Where possible, the parser uses its own functions for numbers: a body of a million numbers takes half the
+        # time.
         has_many_digits = _MANY_DIGITS.search(text)
         parse_int = _parse_int if has_many_digits else None
         parse_float = _parse_float if has_many_digits or _LARGE_EXPONENT.search(text) else None

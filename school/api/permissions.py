@@ -10,7 +10,7 @@ from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
 from school.access.row_scope import RowScope, row_scope_of_staff
-from school.api.tokens import Grant
+from school.api.token_grants import Grant
 
 METHOD_PERMISSIONS = {"POST": "add", "PUT": "change", "PATCH": "change", "DELETE": "delete"}
 
@@ -28,7 +28,11 @@ def service_account_of(request: Any) -> Any:
 
 
 class MissingPermission(PermissionDenied):
-    """A token lacks a scope, or a staff user lacks permissions. The problem and the challenge name them."""
+    """
+    A token lacks a scope, or a staff user lacks permissions.
+
+    The error response names the scope or the permissions.
+    """
 
     def __init__(self, request: Request | HttpRequest, scope: str, permissions: Sequence[str]) -> None:
         if isinstance(getattr(request, "auth", None), Grant):
@@ -49,26 +53,34 @@ def row_scope_of(request: Any) -> RowScope | None:
     return row_scope_of_staff(user) if user and user.is_authenticated else None
 
 
+def check_permissions(request: Request, view: Any, verbs: Sequence[str]) -> None:
+    """
+    Raise ``MissingPermission`` unless the caller may do all of this ("add", "change") with the view's model.
+
+    API clients need the view's scope; staff users need Django's model permissions.
+    """
+    access = "read" if request.method in SAFE_METHODS else "write"
+    options = view.permission_model._meta
+    scope = f"{view.scope}:{access}"
+    permissions = [f"{options.app_label}.{verb}_{options.model_name}" for verb in verbs]
+    missing = [permission for permission in permissions if not is_permitted(request, scope, permission)]
+    if missing:
+        raise MissingPermission(request, scope, missing)
+
+
 class ScopeOrModelPermission(BasePermission):
     """
     Checks a view's ``scope`` ("courses") for clients, and the permissions on its ``permission_model`` for staff users.
 
-    ``method_permissions`` gives another permission for a method, for example for a DELETE that only changes a row. If
-    it gives several, all of them are required. Raises ``MissingPermission`` if the caller lacks the scope or a
-    permission.
+    ``method_permissions`` replaces the permissions for an HTTP method, for example for a DELETE that only changes a
+    row. If a method has several permissions, all of them are required. Raises ``MissingPermission`` if the caller lacks
+    the scope or a permission.
     """
 
     def has_permission(self, request: Request, view: Any) -> bool:
         if not (request.user and request.user.is_authenticated):
             return False
-        access = "read" if request.method in SAFE_METHODS else "write"
-        options = view.permission_model._meta
         names = {**METHOD_PERMISSIONS, **getattr(view, "method_permissions", {})}
         verbs = names.get(str(request.method), "view")
-        verbs = [verbs] if isinstance(verbs, str) else verbs
-        scope = f"{view.scope}:{access}"
-        permissions = [f"{options.app_label}.{verb}_{options.model_name}" for verb in verbs]
-        missing = [permission for permission in permissions if not is_permitted(request, scope, permission)]
-        if missing:
-            raise MissingPermission(request, scope, missing)
+        check_permissions(request, view, [verbs] if isinstance(verbs, str) else verbs)
         return True

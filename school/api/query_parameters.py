@@ -1,4 +1,8 @@
-"""Checks of query parameters: unknown parameters, and repeated ones that take one value, are answered with 400."""
+"""
+Checks the query parameters of a request.
+
+Unknown parameters, and repeated parameters that take one value, are errors (400).
+"""
 
 from collections.abc import Collection
 from typing import Any
@@ -9,7 +13,7 @@ from django_filters.filters import MultipleChoiceFilter
 from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.request import Request
 
-from school.api.renderers import BOM_PARAMETER, CsvRenderer
+from school.api.csv_renderer import BOM_PARAMETER, CsvRenderer
 from school.api.sparse_fields import SPARSE_PARAMETERS, SparseFieldsMixin
 
 
@@ -21,7 +25,12 @@ def repeated_error() -> ErrorDetail:
 def query_errors(
     query: QueryDict, known: Collection[str] | None, repeatable: Collection[str]
 ) -> dict[str, list[ErrorDetail]]:
-    """Return the errors by parameter: it is not ``known`` (None: any is), or it is repeated and takes one value."""
+    """
+    Return the errors by parameter.
+
+    A parameter that is not in ``known`` is an error (not if ``known`` is None), and so is a repeated parameter that
+    takes one value.
+    """
     errors = {}
     for name, values in query.lists():
         if known is not None and name not in known:
@@ -34,7 +43,7 @@ def query_errors(
 def filters_of(view: Any) -> dict[str, Any]:
     """Return the filters of a view's list by their names."""
     filterset_class = getattr(view, "filterset_class", None)
-    return dict(filterset_class.base_filters) if filterset_class else {}
+    return filterset_class.base_filters if filterset_class else {}
 
 
 def list_parameter_names(view: Any) -> set[str]:
@@ -53,9 +62,10 @@ def repeatable_parameters(view: Any) -> set[str]:
 
 class StrictQueryMixin:
     """
-    A view that checks its query parameters. ``StrictFilterBackend`` checks those of a list, together with the filters.
+    A view that checks its query parameters.
 
-    A write accepts the parameters of the list at the same URL, and ignores them.
+    ``StrictFilterBackend`` checks those of a list, together with the filters. A write accepts the parameters of the
+    list at the same URL, and ignores them.
     """
 
     def allowed_parameters(self) -> set[str] | None:
@@ -69,7 +79,7 @@ class StrictQueryMixin:
         view: Any = super()
         view.initial(request, *args, **kwargs)
         handler = getattr(self, getattr(self, "action", None) or str(request.method).lower(), None)
-        if not getattr(handler, "takes_idempotency_key", False):  # ``idempotent`` checks it after the key
+        if not getattr(handler, "takes_idempotency_key", False):  # ``idempotent`` checks the query later, after the key
             self.check_query(request)
 
     def check_query(self, request: Request) -> None:

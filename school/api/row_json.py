@@ -8,11 +8,12 @@ escaping every value costs PostgreSQL a third of the time.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from django.core.exceptions import FieldDoesNotExist
 from django.db.models import F, Func, JSONField, TextField, Value
+from django.http import HttpResponse
 from rest_framework import serializers
 
 PLAIN_FIELDS = (
@@ -29,10 +30,9 @@ PLAIN_FIELDS = (
 encode_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
 
 
-class JsonText(str):
-    """A text that is JSON already. ``school.api.renderers.JsonRenderer`` returns it unchanged."""
-
-    __slots__ = ()
+def json_response(text: str, status: int = 200, headers: Mapping[str, str] | None = None) -> HttpResponse:
+    """Return a response with a text that is JSON already."""
+    return HttpResponse(text, "application/json", status, headers=headers)
 
 
 class ComputedField(NamedTuple):
@@ -50,26 +50,25 @@ class ComputedField(NamedTuple):
 
 @dataclass
 class RowTemplate:
-    """Expressions for the pieces of a row, each a text, and the computed fields between these pieces."""
+    """
+    The expressions of a row: first its pieces, each a text, then the columns that the computed fields depend on.
 
-    expressions: list[Any] = field(default_factory=list)
-    computed: list[ComputedField] = field(default_factory=list)
+    ``computed`` has the fields between the pieces, each with the positions of its columns. A column that several fields
+    depend on is selected once.
+    """
+
+    expressions: list[Any]
+    computed: list[tuple[ComputedField, list[int]]]
 
     def render(self, request: Any, columns: Sequence[str]) -> str:
-        """
-        Return the JSON of a row.
-
-        ``columns`` has the values of ``expressions``: a text, and for each computed field its columns and the text
-        after it.
-        """
+        """Return the JSON of a row. ``columns`` has the values of ``expressions``."""
         if not self.computed:
             return columns[0]
-        rendered, position = [columns[0]], 1
-        for each in self.computed:
-            end = position + len(each.columns)
-            values = (json.loads(str(text)) for text in columns[position:end])
-            rendered += [encode_json(each.value(request, *values)), columns[end]]
-            position = end + 1
+        first, *texts = columns[: len(self.computed) + 1]
+        values = [json.loads(str(column)) for column in columns[len(self.computed) + 1 :]]
+        rendered = [first]
+        for (each, positions), text in zip(self.computed, texts, strict=True):
+            rendered += [encode_json(each.value(request, *(values[position] for position in positions))), text]
         return "".join(rendered)
 
 
@@ -80,18 +79,17 @@ def row_template(serializer: Any, *, is_limited: bool = False) -> RowTemplate:
     A serializer's ``annotated`` names the annotations of the queryset that replace properties of the model. Raise
     ``TypeError`` for a field that is neither a column nor computed.
     """
-    template = RowTemplate()
-    texts: list[Any] = []
+    texts: list[list[Any]] = [[]]  # the pieces before, between and after the computed fields
+    computed = []
     for piece in _object_pieces(serializer, "", is_limited=is_limited):
         if isinstance(piece, tuple):
-            computed, columns = piece
-            template.expressions += [_concatenate(texts), *columns]
-            template.computed.append(computed)
-            texts = []
+            computed.append(piece)
+            texts.append([])
         else:
-            texts.append(piece)
-    template.expressions.append(_concatenate(texts))
-    return template
+            texts[-1].append(piece)
+    columns = list(dict.fromkeys(column for _field, columns in computed for column in columns))
+    positions = [(each, [columns.index(column) for column in its_columns]) for each, its_columns in computed]
+    return RowTemplate([*map(_concatenate, texts), *columns], positions)
 
 
 def _concatenate(pieces: Sequence[Any]) -> Any:
@@ -138,9 +136,13 @@ def _field_pieces(each: Any, model: Any, prefix: str, *, is_limited: bool) -> li
             return [JsonBoolean(F(source))]
         case serializers.DateTimeField():
             return [JsonInstant(F(source))] if may_be_null else ['"', Instant(F(source)), '"']
+        case serializers.DecimalField():
+            return [JsonDecimal(F(source))]
         case serializers.IntegerField() if not may_be_null:
             return [F(source)]
         case _ if isinstance(each, PLAIN_FIELDS):
+            return [_column_as_json(model, path, prefix)]
+        case serializers.Field() if isinstance(column_at_path(model, path)[0], JSONField):
             return [_column_as_json(model, path, prefix)]
     raise TypeError(f"The database does not know how to write {each!r}.")
 
@@ -190,6 +192,12 @@ class JsonDocument(Json):
     """Renders a column that holds JSON."""
 
     on_sqlite = "COALESCE(json(%(expressions)s), 'null')"
+
+
+class JsonDecimal(Json):
+    """Renders a decimal number without superfluous zeros."""
+
+    template = "COALESCE(trim_scale(%(expressions)s)::text, 'null')"
 
 
 class JsonBoolean(Json):

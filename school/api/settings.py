@@ -4,7 +4,7 @@ Settings of DRF, drf-spectacular and OAuth.
 They do not depend on the environment of School.
 """
 
-from school.api.openapi.operation_texts import TAGS
+from school.api.openapi.descriptions import TAGS
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
@@ -20,7 +20,8 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PAGINATION_CLASS": "school.api.pagination.KeysetPagination",
     "DEFAULT_PARSER_CLASSES": ["school.api.parsers.StrictJSONParser"],
-    "DEFAULT_RENDERER_CLASSES": ["school.api.renderers.JsonRenderer"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "school.api.negotiation.ContentNegotiation",
     "DEFAULT_METADATA_CLASS": "school.api.metadata.Metadata",
     "DEFAULT_SCHEMA_CLASS": "school.api.openapi.schema.Schema",
     "EXCEPTION_HANDLER": "school.api.exception_handler.exception_handler",
@@ -44,7 +45,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_PUBLIC": True,
     "SERVE_AUTHENTICATION": [
         "school.api.authentication.AnonymousAuthentication"
-    ],  # counts the request: generation is slow
+    ],  # the request is counted for the rate limit, because generating the document is slow
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SCHEMA_PATH_PREFIX": r"/api/v[0-9]+",
     "SWAGGER_UI_DIST": "SIDECAR",
@@ -66,18 +67,21 @@ SPECTACULAR_SETTINGS = {
     "OAUTH2_TOKEN_URL": "/oauth/token",
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "school.api.openapi.schema.describe_schemas",
-        "school.api.openapi.schema.allow_sparse_responses",
-        "school.api.openapi.schema.leave_defaults_to_the_server",
+        "school.api.openapi.postprocessing_hooks.describe_schemas",
+        "school.api.openapi.postprocessing_hooks.allow_sparse_responses",
+        "school.api.openapi.postprocessing_hooks.leave_defaults_to_the_server",
+        "school.api.openapi.postprocessing_hooks.describe_properties_once",
         "school.api.openapi.links.add_links",
         "students.api.problem_pages.add_codes",
-        "school.api.openapi.shared_parts.share_parts",
+        "school.api.openapi.component_extraction.share_parts",
     ],
 }
 
 SCOPES = {
     "students:read": "Read students",
     "students:write": "Add, change and delete students",
+    "holds:read": "Read the holds of students",
+    "holds:write": "Place and release holds",
     "courses:read": "Read courses and terms",
     "courses:write": "Add, change and delete courses and terms",
     "enrollments:read": "Read enrollments and rosters",
@@ -86,11 +90,12 @@ SCOPES = {
     "changes:read": "Read every change of every enrollment",
     "imports:read": "Read imports, their reports and their failed rows",
     "imports:write": "Import files, approve, cancel and undo imports, whatever kind they are of",
+    "rosters:read": "Read students, staff, courses and enrollments by OneRoster",
 }
 OAUTH2_PROVIDER = {
     "SCOPES": SCOPES,
-    "OAUTH2_VALIDATOR_CLASS": "school.api.oauth_validator.ClientValidator",
-    "SCOPES_BACKEND_CLASS": "school.api.oauth_validator.ClientScopes",
+    "OAUTH2_VALIDATOR_CLASS": "oneroster.scopes.RosterValidator",
+    "SCOPES_BACKEND_CLASS": "oneroster.scopes.RosterScopes",
     "APPLICATION_ADMIN_CLASS": "school.admin.api_clients.ClientAdmin",
     "ACCESS_TOKEN_EXPIRE_SECONDS": 3600,
     "PKCE_REQUIRED": True,

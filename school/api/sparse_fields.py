@@ -19,8 +19,8 @@ class SparseFieldsMixin:
     """
     A viewset whose reads accept ``fields`` and ``expand``.
 
-    ``expandable`` maps each name that can be shown in full to its serializer, and to the scope and the permission that
-    reading it by itself requires.
+    ``expandable`` maps the name of each related object to its serializer, and to the scope and the permission that are
+    required to read that object.
     """
 
     expandable: dict[str, tuple[Any, str, str]] = {}

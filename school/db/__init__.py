@@ -1,1 +1,1 @@
-"""Access to the databases: back ends, compiled queries, bulk inserts, retries and constraints."""
+"""Access to the databases: back ends, compiled queries, bulk writes, retries and constraints."""

@@ -25,11 +25,14 @@ from psycopg.sql import Literal
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
-BoundStatement = tuple[str, Sequence[Any]]  # SQL with %s placeholders, and the values
+BoundStatement = tuple[str, Sequence[Any]]  # SQL with %s placeholders, and the values for them
 
-ON_POSTGRESQL = connection.vendor == "postgresql"  # stored: the proxy looks up the connection at each access
-MAX_PREPARED_LIST = 4_000  # characters of a list, about 500 ids: running a longer one costs much more than planning it
-MAX_STATEMENTS = 500  # in a process; psycopg keeps the same number prepared in each connection
+# Stored in a variable, because the proxy looks up the connection at each access.
+ON_POSTGRESQL = connection.vendor == "postgresql"
+# The length of a list in characters, for about 500 ids; for a longer list, planning the statement costs little in
+# comparison.
+MAX_PREPARED_LIST = 4_000
+MAX_STATEMENTS = 500  # the number of statements in a process; psycopg keeps the same number prepared in each connection
 
 
 class QueryParameter(Value):
@@ -77,21 +80,25 @@ class Statement:
         """
         Run the statement with these parameter values, and return the rows.
 
-        With ``plan_each_run`` PostgreSQL plans the statement for its values instead of using a prepared plan. Needed
-        for filters with lists whose selectivity varies: no single plan fits all of them.
+        With ``plan_each_run`` PostgreSQL plans the statement for its values instead of using a prepared plan. Filters
+        by lists need this: a list may match few or many rows, and no single plan is good for both.
         """
         sql, values = self.bind(parameters)
         return _run_by_django(sql, values) if plan_each_run else run_statement(sql, values)
 
 
-def compile_statement(rows: QuerySet[Any, Any], lock: str = "") -> Statement:
+def compile_statement(rows: QuerySet[Any, Any], lock: str = "", with_clause: Statement | None = None) -> Statement:
     """
     Compile a queryset into a statement.
 
     Values other than parameters become literals in the SQL: only then can the database see which partial indexes apply.
-    ``lock`` is a locking clause of PostgreSQL for which Django has no method.
+    ``lock`` is a locking clause of PostgreSQL for which Django has no method. The statement begins with
+    ``with_clause``.
     """
-    return _compile(rows.query.get_compiler(rows.db), lock)
+    statement = _compile(rows.query.get_compiler(rows.db), lock)
+    if with_clause is None:
+        return statement
+    return Statement(f"{with_clause.sql} {statement.sql}", (*with_clause.values, *statement.values))
 
 
 def _compile(compiler: Any, lock: str = "") -> Statement:
@@ -188,7 +195,8 @@ def run_statements(statements: Sequence[BoundStatement]) -> list[list[Row]]:
 
 
 def _run_in_pipeline(statements: Sequence[BoundStatement]) -> list[list[Row]]:
-    database: Any = connections[DEFAULT_DB_ALIAS]  # stored: the proxy looks it up at each access
+    # Stored in a variable, because the proxy looks up the connection at each access.
+    database: Any = connections[DEFAULT_DB_ALIAS]
     database.ensure_connection()
     driver = database.connection
     with database.wrap_database_errors:
@@ -196,11 +204,11 @@ def _run_in_pipeline(statements: Sequence[BoundStatement]) -> list[list[Row]]:
             return _run_logged(database, statements)
         if len(statements) == 1:
             [(sql, values)] = statements
-            return [_fetch_rows(psycopg.Cursor(driver).execute(sql, _as_text(values), prepare=_should_prepare(values)))]
+            return [_fetch_rows(_execute(psycopg.Cursor(driver), sql, values))]
         cursors = [psycopg.Cursor(driver) for _each in statements]
         with driver.pipeline():
             for cursor, (sql, values) in zip(cursors, statements, strict=True):
-                cursor.execute(sql, _as_text(values), prepare=_should_prepare(values))
+                _execute(cursor, sql, values)
         return [_fetch_rows(cursor) for cursor in cursors]
 
 
@@ -211,30 +219,33 @@ def _run_logged(database: Any, statements: Sequence[BoundStatement]) -> list[lis
         started = monotonic()
         try:
             cursor = psycopg.Cursor(database.connection)
-            results.append(_fetch_rows(cursor.execute(sql, _as_text(values), prepare=_should_prepare(values))))
+            results.append(_fetch_rows(_execute(cursor, sql, values)))
         finally:
             sql_text = psycopg.ClientCursor(database.connection).mogrify(sql, values)
             database.queries_log.append({"sql": sql_text, "time": f"{monotonic() - started:.3f}"})
     return results
 
 
-def _should_prepare(values: Sequence[Any]) -> bool:
+def _execute(cursor: psycopg.Cursor[Any], sql: str, values: Sequence[Any]) -> psycopg.Cursor[Any]:
     """
-    Return True if a statement should be prepared: if it has no long list.
+    Execute a statement, prepared unless it has a long list.
 
     A statement with a long list is planned for each run: a plan from when a table was small would scan it all when it
-    is large.
+    is large. Numbers and dates are sent as text: psycopg would prepare a statement for each integer size.
     """
-    return not any(isinstance(value, str | list) and len(value) > MAX_PREPARED_LIST for value in values)
-
-
-def _as_text(values: Sequence[Any]) -> list[Any]:
-    """Return the values with numbers and dates as text: psycopg would prepare a statement for each integer size."""
-    return [str(value) if isinstance(value, int | date) else value for value in values]
+    texts, prepare = [], True
+    for value in values:
+        if isinstance(value, int | date):
+            value = str(value)
+        elif isinstance(value, str | list) and len(value) > MAX_PREPARED_LIST:
+            prepare = False
+        texts.append(value)
+    return cursor.execute(sql, texts, prepare=prepare)
 
 
 def _fetch_rows(cursor: psycopg.Cursor[Any]) -> list[Row]:
-    return cursor.fetchall() if cursor.rownumber is not None else []  # ``description`` makes objects of all columns
+    # Reading ``description`` creates an object for each column.
+    return cursor.fetchall() if cursor.rownumber is not None else []
 
 
 def _run_by_django(sql: str, values: Sequence[Any]) -> list[Row]:
@@ -254,6 +265,7 @@ class PreparedQuery(Generic[T]):
         self.build = build
         self.lock = lock if ON_POSTGRESQL else ""
         self.names: list[str] = []
+        self.is_compiled = False
 
     def __call__(self, *values: Any) -> list[T]:
         [rows] = run_pipeline((self, values))
@@ -261,7 +273,7 @@ class PreparedQuery(Generic[T]):
 
     def bind_values(self, values: Sequence[Any]) -> BoundStatement:
         """Return the compiled query with its values. A value that is a list in the first call must always be a list."""
-        if not self.names:
+        if not self.is_compiled:
             self._compile(values)
         return self.statement.bind(dict(zip(self.names, values, strict=True)))
 
@@ -270,7 +282,7 @@ class PreparedQuery(Generic[T]):
         parameters = [
             QueryParameter(name, is_array=isinstance(value, list)) for name, value in zip(names, values, strict=True)
         ]
-        self.rows: Any = self.build(*parameters)  # kept: the compiler refers to its query
+        self.rows: Any = self.build(*parameters)  # stored, because the compiler refers to its query
         compiler = self.rows.query.get_compiler(self.rows.db)
         self.compiler = compiler
         self.statement = _compile(compiler, self.lock)
@@ -279,7 +291,7 @@ class PreparedQuery(Generic[T]):
         self.make_objects = (
             _instance_maker(compiler) if self.rows._iterable_class is ModelIterable else partial(map, tuple)
         )
-        self.names = names
+        self.names, self.is_compiled = names, True
 
     def to_objects(self, rows: list[Row]) -> list[T]:
         """Convert rows to the objects that the queryset would return: model instances or tuples."""

@@ -1,16 +1,16 @@
 """Database constraints of the models: the field of each, and the constraint that an ``IntegrityError`` violates."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Self
 
 from django.apps import apps
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
-from django.db import Error, models
-from django.db.models import F, UniqueConstraint
+from django.db import DEFAULT_DB_ALIAS, Error, models
+from django.db.models import CheckConstraint, F, UniqueConstraint
 
-from school.db.errors import constraint_name_of, sqlstate_of
+from school.db.loggable_error_details import constraint_name_of, sqlstate_of
 
 FOREIGN_KEY_STATES = {"23503", "SQLITE_CONSTRAINT_FOREIGNKEY"}
 
@@ -41,21 +41,48 @@ def _references(expression: Any) -> Iterator[Any]:
         yield from _references(child)
 
 
+class RowConstraint(CheckConstraint):
+    """
+    A check constraint that validates without a query, because imports and batches check many rows together.
+
+    ``holds`` says of an instance whether the constraint holds. It is not checked if one of ``fields`` is excluded.
+    """
+
+    def __init__(self, *, holds: Callable[[Any], bool], fields: Collection[str] = (), **options: Any) -> None:
+        super().__init__(**options)
+        self.holds, self.fields = holds, fields
+
+    def deconstruct(self) -> Any:
+        _path, args, kwargs = super().deconstruct()
+        return "django.db.models.CheckConstraint", args, kwargs
+
+    def clone(self) -> Self:
+        _path, args, kwargs = self.deconstruct()
+        return type(self)(*args, holds=self.holds, fields=self.fields, **kwargs)
+
+    def validate(self, model: Any, instance: Any, exclude: Any = None, using: str = DEFAULT_DB_ALIAS) -> None:
+        if not set(self.fields).intersection(exclude or ()) and not self.holds(instance):
+            raise ValidationError(self.get_violation_error_message(), code=self.violation_error_code)
+
+
 class ConstraintErrorsByField(models.Model):
     """A model that reports violations of its unique constraints at a field."""
 
     class Meta:
         abstract = True
 
-    def validate_constraints(self, exclude: Any = None) -> None:
+    def validate_constraints(self, exclude: Any = None, names: Collection[str] | None = None) -> None:
+        """Raise ``ValidationError`` if a constraint is violated: all are checked, or those with these names."""
         errors: dict[str, list[ValidationError]] = {}
         for constraint in self._meta.constraints:
+            if names is not None and constraint.name not in names:
+                continue
             try:
                 constraint.validate(type(self), self, exclude=exclude)
             except ValidationError as error:
                 by_field = getattr(error, "error_dict", {constraint_field(constraint) or NON_FIELD_ERRORS: [error]})
-                for name, found in by_field.items():
-                    errors.setdefault(name, []).extend(found)
+                for name, field_errors in by_field.items():
+                    errors.setdefault(name, []).extend(field_errors)
         if errors:
             raise ValidationError(errors)
 

@@ -53,7 +53,8 @@ class _PairIn(Func):
     def as_sql(self, compiler: Any, connection: Any, *args: Any, **extra: Any) -> tuple[str, tuple[Any, ...]]:
         compiled = [compiler.compile(each) for each in self.source_expressions]
         first, second = compiled[0][0], compiled[1][0]
-        # Sorted by course, as rows from bulk imports are stored: finding many takes half the time.
+        # Sort the pairs by course, because rows from imports are stored in this order: finding many rows takes half the
+        # time.
         pairs = (
             "SELECT DISTINCT first, second FROM unnest(%s::bigint[], %s::bigint[]) AS pair(first, second)"
             " ORDER BY second, first"

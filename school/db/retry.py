@@ -1,4 +1,4 @@
-"""Retries of transactions that the database aborted because of a deadlock or a serialization failure."""
+"""Retries of transactions that the database aborted because of a deadlock, a serialization failure, or a failover."""
 
 import random
 import time
@@ -12,17 +12,20 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 MAX_TRIES = 4
-RETRY_AFTER = 2  # seconds that a client should wait before it tries again, when the database is busy or away
-BASE_DELAY = 0.02  # seconds: the longest wait before a retry is this times 2, 4, 8
-RETRYABLE_STATES = {"40001", "40P01"}  # serialization_failure, deadlock_detected (PostgreSQL, appendix A)
+RETRY_AFTER = 2  # seconds that a client should wait before a retry, if the database is busy or not reachable
+BASE_DELAY = 0.02  # seconds; the longest wait is 2 times this before the first retry, then 4 and 8 times
+# The SQLSTATEs serialization_failure and deadlock_detected (PostgreSQL, appendix A).
+RETRYABLE_STATES = {"40001", "40P01"}
+READ_ONLY_STATE = "25006"  # read_only_sql_transaction: the server is a standby, or has been demoted
 
 
 def retry_transaction(transaction: Callable[P, R]) -> Callable[P, R]:
     """
     Decorate a function that is one transaction: repeat it after a deadlock or a serialization failure.
 
-    After the last try, and for any other error, raise the database's error. Inside a transaction of the caller there is
-    only one try: the earlier statements of that transaction are lost too, and cannot be repeated here.
+    If the server takes no writes, the function is repeated once, on a new connection. After the last try, and for any
+    other error, raise the database's error. Inside a transaction of the caller there is only one try, because the
+    earlier statements of that transaction are lost too and cannot be repeated here.
     """
 
     @wraps(transaction)
@@ -32,7 +35,11 @@ def retry_transaction(transaction: Callable[P, R]) -> Callable[P, R]:
             try:
                 return transaction(*args, **kwargs)
             except OperationalError as error:
-                if getattr(error.__cause__, "sqlstate", None) not in RETRYABLE_STATES:
+                state = getattr(error.__cause__, "sqlstate", None)
+                if state == READ_ONLY_STATE:
+                    connection.close()
+                    break
+                if state not in RETRYABLE_STATES:
                     raise
             time.sleep(random.uniform(0, BASE_DELAY * 2**attempt))  # noqa: S311  # no secret depends on it
         return transaction(*args, **kwargs)

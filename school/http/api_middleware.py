@@ -1,7 +1,8 @@
 """
 Separate middleware for the API: requests under ``API_PREFIXES`` use ``API_MIDDLEWARE``, all others ``MIDDLEWARE``.
 
-Django supports one list. Its first entry chooses, so that the server and Django's test client behave the same.
+Django supports one list. The first entry of that list chooses between the two, so that the server and Django's test
+client behave in the same way.
 """
 
 from typing import Any
@@ -39,7 +40,7 @@ class ApiMiddleware:
         return (self.chain if is_of_api else self.get_response)(request)
 
     def call_view(self, request: HttpRequest) -> Any:
-        """Return the response of the view for the request's path: the end of the chain."""
+        """Return the response of the view for the request's path. This is the end of the middleware chain."""
         view, args, kwargs = request.resolver_match = resolve(request.path_info)
         for check in self.view_hooks:
             if (response := check(request, view, args, kwargs)) is not None:

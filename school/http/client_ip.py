@@ -13,10 +13,11 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
 
-# The number of trusted proxies that each request passes, or the networks that they are in.
+# Either the number of trusted proxies that each request passes, or the networks that the trusted proxies are in.
 Proxies = int | tuple[Any, ...]
 UNKNOWN_ADDRESS = "0.0.0.0"  # noqa: S104  # used for a client without an address; no socket is bound to it
-IPV6_PREFIX_LENGTH = 64  # bits: an IPv6 client usually controls all addresses with the same prefix
+# The length of the prefix in bits; an IPv6 client usually controls all addresses with the same prefix.
+IPV6_PREFIX_LENGTH = 64
 
 
 def parse_trusted_proxies(text: str) -> Proxies:

@@ -1,6 +1,6 @@
 """URL path converters."""
 
-from school.validators import parse_ids
+from school.identifiers import parse_ids
 
 
 class IdConverter:

@@ -28,7 +28,7 @@ ADMIN_POLICY = serialize({**DIRECTIVES, "script-src": "'self' 'unsafe-eval'"})
 
 
 class ContentSecurityPolicyMiddleware:
-    """Sets the header on HTML responses. Others, such as JSON, do not get it."""
+    """Sets the header on HTML responses. Other responses, such as JSON, do not need the header."""
 
     def __init__(self, get_response: Any) -> None:
         self.get_response = get_response

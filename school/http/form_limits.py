@@ -5,25 +5,28 @@ A form with an error is displayed again with all submitted values. Limiting them
 page smaller than 100 kB.
 """
 
-from django.http import HttpRequest, HttpResponse
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.utils.html import conditional_escape
 
 from school.refusals import shorten
 
-MAX_TEXT = 10_000  # bytes of all texts of a form as HTML, where a quote takes six
-MAX_VALUES = 200  # of a field that accepts several
+MAX_TEXT = 10_000  # the maximum size of all texts of a form, in bytes of HTML; a quote takes six bytes
+MAX_VALUES = 200  # the maximum number of values of a field that accepts several
 
-# Fields of the pages about many rows. Their views limit what they display again.
+# The fields of pages about many rows, which may be larger. The views of these pages limit what they display again.
 BOUNDED_BY_VIEW = {"_selected_action", "chosen", "kept", "listed", "text"}
-CORRECTION_PREFIX = "fix:"  # prefix of the names of more such fields
+# The prefixes of the names of more such fields: corrected lines, and grades.
+CORRECTION_PREFIX, GRADE_PREFIX = "fix:", "grade:"
 
 
 def reject_form(request: HttpRequest) -> HttpResponse | None:
     """Return a 413 page for a form that exceeds the limits, None for all others."""
     sizes = {}
     for name, values in request.POST.lists():
-        if name in BOUNDED_BY_VIEW or name.startswith(CORRECTION_PREFIX):
+        if name in BOUNDED_BY_VIEW or name.startswith((CORRECTION_PREFIX, GRADE_PREFIX)):
             continue
         if len(values) > MAX_VALUES:
             return _too_large(request, name, values=len(values))
@@ -39,6 +42,21 @@ def size_in_page(text: str) -> int:
     return len(conditional_escape(text).encode())
 
 
-def _too_large(request: HttpRequest, name: str, **found: int) -> HttpResponse:
+def _too_large(request: HttpRequest, name: str, **numbers: int) -> HttpResponse:
     bounds = {"max_text": MAX_TEXT, "max_values": MAX_VALUES}
-    return render(request, "school/form_too_large.html", {"name": shorten(name, 100), **found, **bounds}, status=413)
+    return render(request, "school/form_too_large.html", {"name": shorten(name, 100), **numbers, **bounds}, status=413)
+
+
+class FormLimitsMiddleware:
+    """Rejects a form that is too large to be displayed again."""
+
+    def __init__(self, get_response: Any) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response: HttpResponseBase = self.get_response(request)
+        return response
+
+    def process_view(self, request: HttpRequest, *_view: Any) -> HttpResponseBase | None:
+        is_form = request.method == "POST" and not request.path_info.startswith(("/api/", "/oauth/"))
+        return reject_form(request) if is_form else None

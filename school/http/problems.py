@@ -7,56 +7,49 @@ Refusals, invalid input, 404, 405 and 500 all have the same members: ``type``, `
 
 import dataclasses
 import errno
-import sys
 from collections.abc import Iterator, Sequence
 from http import HTTPStatus
 from typing import Any
 
 from django.conf import settings
-from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.core.exceptions import ValidationError as ModelError
-from django.db import IntegrityError, InterfaceError, OperationalError
+from django.db import IntegrityError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from django.template.loader import render_to_string
-from django.utils.translation import get_language_from_request, ngettext, override
 from django.utils.translation import gettext as _
-from django.views import defaults
+from django.utils.translation import ngettext
 from rest_framework import exceptions, serializers
 
 from school.db.constraints import ConstraintInfo, violated_constraint
-from school.db.errors import error_details
-from school.db.postgresql import is_commit_outcome_unknown
-from school.db.retry import RETRY_AFTER
+from school.db.loggable_error_details import error_details
 from school.observability.logging import bind_cause, current_request_id
 from school.refusals import Refusal, Refused, shorten
 
 CONTENT_TYPE = "application/problem+json"
 WAIVE_SCOPE = "enrollments:waive"
 
-# Limits of a problem, so that an answer is not many times as large as its request.
+# The limits of a problem document, so that a response is not many times as large as its request.
 MAX_ERRORS = 100
-MAX_DETAIL_LENGTH = 5_000  # of its detail
+MAX_DETAIL_LENGTH = 5_000  # the maximum length of the detail
 MAX_FIELD_LENGTH = 100
 
 # The statuses of refusals that are not due to a rule (409): the object is missing, or not for this caller.
 STATUS_BY_CODE = {
     **dict.fromkeys(["student_not_found", "course_not_found", "term_not_found", "not_enrolled"], 404),
-    "import_not_found": 404,
-    "invalid_identifier": 404,  # of an identifier in the URL: in a body it is an error of a field
-    **dict.fromkeys(["blank", "control_characters"], 400),
+    **dict.fromkeys(["import_not_found", "grade_not_found"], 404),
+    "invalid_identifier": 404,  # this status is for an identifier in the URL; in a body, it is the error of a field
+    **dict.fromkeys(["blank", "control_characters", "unknown_grade"], 400),
     **dict.fromkeys(["invalid_choice", "invalid_scope", "mode_not_offered", "unknown_option"], 400),
     "waiver_not_allowed": 403,
     "outside_limits": 403,
-    "cursor_expired": 410,
+    **dict.fromkeys(["cursor_expired", "not_kept"], 410),
     "precondition_failed": 412,
 }
 
-# The exceptions of a database that is busy, full, or not reachable.
-DATABASE_UNAVAILABLE = (OperationalError, InterfaceError)
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
-# The names that DRF and Django give to errors that belong to no field.
+# The keys under which DRF and Django report errors that belong to no field.
 NON_FIELD_KEYS = {"non_field_errors", "__all__"}
 
 
@@ -116,8 +109,13 @@ def _constraint_refusal(constraint: ConstraintInfo) -> Refusal:
 
 
 def status_of(refusals: Sequence[Refusal]) -> int:
-    """Return the status of a refusal with these reasons: that of the first one."""
-    return STATUS_BY_CODE.get(refusals[0].code, 409)
+    """
+    Return the status of a refusal with these reasons: that of the first one.
+
+    ``not_enrolled`` is 404 for the enrollment of the URL, and 409 for a course that a field names.
+    """
+    first = refusals[0]
+    return 409 if first.code == "not_enrolled" and first.field else STATUS_BY_CODE.get(first.code, 409)
 
 
 def problem(status: int, reasons: Sequence[Refusal]) -> dict[str, Any]:
@@ -146,7 +144,11 @@ def _problem(status: int, reasons: Sequence[Refusal], messages: list[str]) -> di
 
 
 def _validation_problem(detail: Any) -> dict[str, Any]:
-    """Return a problem with all field errors in a flat list: 409 if all are clashes with existing rows, else 400."""
+    """
+    Return a problem with all field errors in a flat list.
+
+    Its status is 409 if each error is a conflict with an existing row, else 400.
+    """
     errors = list(flatten_errors(detail))
     if {error.code for error in errors} == {"unique"}:
         return _field_problem(409, errors)
@@ -180,114 +182,46 @@ def flatten_errors(detail: Any, path: tuple[str, ...] = ()) -> Iterator[Refusal]
         yield Refusal(getattr(detail, "code", "invalid"), str(detail), field=".".join(path) or None)
 
 
-def response_to_exception(request: HttpRequest, exception: Exception) -> HttpResponse | None:
-    """Answer an exception raised outside DRF's views as one raised inside them; return None if it is unexpected."""
-    answer = problem_from_exception(exception)
-    if answer is None:
-        return known_error_response(request, exception)
-    return _problem_response(answer, {**error_headers(exception), **challenge_headers(answer, request)})
+def single_problem_response(status: int, code: str, message: str, title: str = "") -> HttpResponse:
+    return problem_response(problem(status, [Refusal(code, message, title)]))
 
 
-def _single_error_response(status: int, code: str, message: str, title: str = "") -> HttpResponse:
-    return _problem_response(problem(status, [Refusal(code, message, title)]))
-
-
-def _problem_response(problem_body: dict[str, Any], headers: dict[str, str] | None = None) -> HttpResponse:
+def problem_response(problem_body: dict[str, Any], headers: dict[str, str] | None = None) -> HttpResponse:
     return JsonResponse(problem_body, status=problem_body["status"], headers=headers, content_type=CONTENT_TYPE)
-
-
-def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
-    """Django's handler400: the request is malformed below the level of fields."""
-    if not request.path.startswith("/api/"):
-        with override(get_language_from_request(request)):  # refused before a language is activated
-            return defaults.bad_request(request, exception or SuspiciousOperation())
-    return _single_error_response(400, "bad_request", _("The request is malformed."))
 
 
 def length_required(request: HttpRequest) -> HttpResponse:
     """Answer 411: a body comes without a Content-Length."""
-    return _single_error_response(411, "length_required", _("Send the body with a Content-Length."))
+    return single_problem_response(411, "length_required", _("Send the body with a Content-Length."))
 
 
 def unsupported_charset(request: HttpRequest) -> HttpResponse:
     """Answer 415: the request is not encoded in UTF-8."""
-    return _single_error_response(415, "unsupported_media_type", _("Send the request in UTF-8."))
+    return single_problem_response(415, "unsupported_media_type", _("Send the request in UTF-8."))
 
 
 def unsupported_encoding(request: HttpRequest) -> HttpResponse:
     """Answer 415: the body is compressed or has another content coding (RFC 9110, 15.5.16)."""
     message = _("Send the body without a Content-Encoding such as gzip.")
-    response = _single_error_response(415, "unsupported_media_type", message)
+    response = single_problem_response(415, "unsupported_media_type", message)
     response["Accept-Encoding"] = "identity"
     return response
 
 
 def body_too_large(request: HttpRequest) -> HttpResponse:
     """Answer 413: the body is larger than any that this server accepts."""
-    return _single_error_response(413, "body_too_large", _("The body is too large."))
+    return single_problem_response(413, "body_too_large", _("The body is too large."))
 
 
 def cookies_too_large(request: HttpRequest) -> HttpResponse:
     """Answer 431: the Cookie header is longer than the server parses."""
-    return _single_error_response(
+    return single_problem_response(
         431, "cookies_too_large", _("The cookies of this request are too large. Delete them and try again.")
     )
 
 
-def database_busy(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
-    """Answer 503: the database did not release a lock in time, or is not reachable. A retry may succeed."""
-    bind_cause(**error_details(exception))
-    message = _("The database is busy or unavailable. The request was not applied. Try again.")
-    if is_commit_outcome_unknown(exception):
-        message = _(
-            "The connection to the database was lost. The request may have been applied. Check the result "
-            "before you send the request again."
-        )
-    if request.path.startswith(("/api/", "/oauth/")):
-        response = _single_error_response(503, "busy", message, _("Busy"))
-    else:
-        response = HttpResponse(message, status=503, content_type="text/plain; charset=utf-8")
-    response["Retry-After"] = str(RETRY_AFTER)
-    return response
-
-
-def known_error_response(request: HttpRequest, exception: Exception) -> HttpResponse | None:
-    """Return the answer to a busy database or an invalid id, which any request can cause; None for other exceptions."""
-    is_no_id = isinstance(exception, ValueError) and "expected a number but got" in str(exception)  # in Django's admin
-    if is_no_id or isinstance(exception, OverflowError):
-        return bad_request(request, exception)
-    return database_busy(request, exception) if isinstance(exception, DATABASE_UNAVAILABLE) else None
-
-
 def too_many_attempts() -> HttpResponse:
     """Answer 429: a secret was guessed at, and its client is locked for this address."""
-    return _single_error_response(
+    return single_problem_response(
         429, "too_many_attempts", _("Too many failed attempts. Retry after the time in Retry-After.")
     )
-
-
-def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
-    """Django's handler404: a problem under ``/api/``, a page elsewhere."""
-    if request.path.startswith("/api/"):
-        return _single_error_response(404, "not_found", _("There is no resource at this URL."))
-    with override(get_language_from_request(request)):
-        return defaults.page_not_found(request, exception or Http404())
-
-
-def server_error(request: HttpRequest) -> HttpResponse:
-    """Django's handler500: a problem under ``/api/``, a page elsewhere."""
-    error = sys.exc_info()[1]
-    if isinstance(error, OSError) and error.errno in DISK_FULL:  # raised while Django read the form
-        message = _("The server has no disk space for this file. Nothing was stored.")
-        return HttpResponse(message, status=507, content_type="text/plain; charset=utf-8")
-    if isinstance(error, DATABASE_UNAVAILABLE):  # raised outside a view, for example when a session is saved
-        return database_busy(request, error)
-    bind_cause(**error_details(error))
-    if request.path.startswith("/api/"):
-        return _single_error_response(
-            500,
-            "server_error",
-            _("An unexpected error occurred. The server log has the details under this request id."),
-        )
-    page = render_to_string("500.html", {"request_id": current_request_id()})  # no request: it may be the cause
-    return HttpResponse(page, status=500)

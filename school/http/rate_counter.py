@@ -27,14 +27,17 @@ BUSY_TIMEOUT = 5  # seconds to wait for another process that writes counts
 
 
 class Count(NamedTuple):
-    """The number of requests in the window including this one, None if this one is over the quota; the seconds left."""
+    """
+    The number of requests in the window, including this one, or None if this one exceeds the quota; and the seconds
+    until the window ends.
+    """
 
     taken: int | None
     seconds_left: float
 
 
 def count(key: str, quota: int) -> Count:
-    """Count one more request of ``key``, if the quota ``quota`` of the window allows it."""
+    """Count one more request of ``key`` in its window, unless that would exceed the quota."""
     if not ON_POSTGRESQL:
         return _sqlite_counter.count(key, quota)
     share = min(quota // QUOTA_PER_RESERVATION, MAX_RESERVED)
@@ -45,18 +48,19 @@ def count(key: str, quota: int) -> Count:
     return _reserve(key, quota, 1)
 
 
-def _reserve(key: str, quota: int, wanted: int) -> Count:
-    """Count ``wanted`` requests together, if the window has room for all of them."""
-    [row] = run_statement("SELECT taken, seconds_left FROM school_count(%s, %s, %s, %s)", [key, quota, WINDOW, wanted])
+def _reserve(key: str, quota: int, amount: int) -> Count:
+    """Count ``amount`` requests together, if the window has room for all of them."""
+    [row] = run_statement("SELECT taken, seconds_left FROM school_count(%s, %s, %s, %s)", [key, quota, WINDOW, amount])
     return Count(*row)
 
 
 class ReservedRequests:
-    """The requests that this process has reserved and not used."""
+    """The requests that this process has reserved but not used yet."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._reserved_by_key: dict[str, tuple[int, int, float]] = {}  # left, count with all of them, end
+        # The number of unused requests, the count including all reserved requests, and the end of the window.
+        self._reserved_by_key: dict[str, tuple[int, int, float]] = {}
 
     def use(self, key: str) -> Count | None:
         """Use one reserved request; None if there is none."""
@@ -68,16 +72,16 @@ class ReservedRequests:
             self._reserved_by_key[key] = left - 1, taken, ends
             return Count(taken - left + 1, ends - now)
 
-    def store(self, key: str, counted: Count, wanted: int) -> Count | None:
+    def store(self, key: str, counted: Count, amount: int) -> Count | None:
         """Store the reserved requests and use one of them; None if none were reserved."""
         if counted.taken is None:
             return None
         with self._lock:
             left, _taken, ends = self._reserved_by_key.get(key, (0, 0, 0.0))
             now = time.monotonic()
-            others = left if ends > now else 0  # reserved by another thread in the meantime
-            self._reserved_by_key[key] = others + wanted - 1, counted.taken, now + counted.seconds_left
-        return Count(counted.taken - wanted + 1, counted.seconds_left)
+            others = left if ends > now else 0  # another thread has reserved requests in the meantime
+            self._reserved_by_key[key] = others + amount - 1, counted.taken, now + counted.seconds_left
+        return Count(counted.taken - amount + 1, counted.seconds_left)
 
 
 def delete_ended() -> int:
@@ -134,7 +138,8 @@ class SqliteCounter:
         path = IN_MEMORY if database.is_in_memory_db() else f"{database.settings_dict['NAME']}-counts"
         file = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
         file.execute("PRAGMA journal_mode = WAL")
-        file.execute("PRAGMA synchronous = OFF")  # counts need not survive a power failure
+        # No synchronous writes, because the counts need not survive a power failure.
+        file.execute("PRAGMA synchronous = OFF")
         file.execute(
             "CREATE TABLE IF NOT EXISTS counted (who TEXT PRIMARY KEY, began REAL, taken INTEGER) WITHOUT ROWID"
         )

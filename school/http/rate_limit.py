@@ -1,10 +1,10 @@
 """
-Limits of requests per minute: for an account, and for an address whose caller is not known.
+Limits the requests per minute of an account, and of an address without valid credentials.
 
 Responses report the state of the caller's limit by ``RateLimit-Policy`` and ``RateLimit``
-(draft-ietf-httpapi-ratelimit-headers-11, "RateLimit header fields for HTTP": structured fields with the quota ``q`` and
-its window ``w``, the rest ``r`` and the seconds ``t`` until there is more). A request above the limit gets 429 with
-``Retry-After`` (RFC 6585, 4).
+(draft-ietf-httpapi-ratelimit-headers-11, "RateLimit header fields for HTTP"). These are structured fields with the
+quota ``q`` and its window ``w``, the remaining requests ``r`` and the seconds ``t`` until the window ends. A request
+above the limit gets 429 with ``Retry-After`` (RFC 6585, 4).
 """
 
 import math
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
-from django.db import OperationalError
+from django.db import NotSupportedError, OperationalError
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import APIException
@@ -71,8 +71,10 @@ def _count(request: Any, policy: str, key: str, quota: int) -> None:
         return
     try:
         taken, seconds_left = count(key, quota)
-    except OperationalError:
-        return  # a full disk can still be read; if the database is not reachable, the request fails anyway
+    except (OperationalError, NotSupportedError):
+        # The count could not be written, for example on a full disk, or on a standby, which has no unlogged tables. The
+        # request itself may still succeed.
+        return
     status = RateLimitStatus(policy, quota, 0 if taken is None else quota - taken, max(math.ceil(seconds_left), 1))
     _django_request(request).rate_limit = status  # type: ignore[attr-defined]  # for the middleware
     if taken is None:

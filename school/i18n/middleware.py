@@ -11,8 +11,8 @@ from django.http import HttpRequest
 from django.utils.cache import patch_vary_headers
 from django.utils.translation import get_language_from_request, override
 
-# Paths with these prefixes are for programs, or for people who write them.
-ENGLISH_PREFIXES = ("/api/", "/oauth/", "/problems/", "/health", "/metrics")
+# Responses under these prefixes are always in English: they are for programs, or for developers of programs.
+ENGLISH_PREFIXES = ("/api/", "/oauth/", "/ims/", "/problems/", "/health", "/metrics")
 
 
 class LanguageMiddleware:
@@ -29,7 +29,7 @@ class LanguageMiddleware:
 
     def __call__(self, request: HttpRequest) -> Any:
         if request.path_info.startswith(ENGLISH_PREFIXES):
-            if self.is_english:  # the default language, already active
+            if self.is_english:  # the default language is active already
                 return self.get_response(request)
             with override("en"):
                 return self.get_response(request)

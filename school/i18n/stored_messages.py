@@ -1,4 +1,4 @@
-"""Dates, numbers and stored messages: in a fixed form for programs, and in the current language for people."""
+"""Messages that are stored in English and translated when they are shown, and the formats of dates and numbers."""
 
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -10,11 +10,11 @@ from django.utils import formats, timezone
 from django.utils.functional import Promise
 from django.utils.translation import get_language, gettext, override
 
-# Parameters whose values are translated, such as the label of a status; the code of a course is not.
+# The names of parameters whose values are translated too, such as the label of a status.
 TRANSLATED_PARAMETERS = frozenset({"status", "action", "possible", "state", "wanted"})
-INSTANT_PARAMETER = "instant"  # a parameter that ``format_instant`` has formatted
-MAX_PARAMETER = 500  # characters; a longer one is cut
-MAX_STORED = 2_000  # characters of a message that is stored; a longer one is cut
+INSTANT_PARAMETER = "instant"  # the name of a parameter that ``format_instant`` has formatted
+MAX_PARAMETER = 500  # the maximum number of characters of a parameter; a longer one is cut
+MAX_STORED = 2_000  # the maximum number of characters of a stored message; a longer one is cut
 
 # A literal text, or a msgid of the message catalog with its parameters.
 Part = str | tuple[str, Mapping[str, Any]]
@@ -72,9 +72,9 @@ def message_of(error: ValidationError) -> str:
         return error.message % error.params if error.params else error.message
     if not isinstance(error.message, Promise):
         return text
-    with override(None):  # without a language, a msgid is its own translation
+    with override(None):  # without an active language, the text is its msgid
         msgid = str(error.message)
-    # A plural form has no msgid until its number is known, and stays in its language.
+    # A plural has no msgid until its number is known, so it cannot be translated again.
     values = {name: _truncate_value(value) for name, value in (error.params or {}).items()}
     return TranslatableText(text, [(msgid, values)]) if msgid else text
 

@@ -5,15 +5,16 @@ from django.db import Error, connection
 from django.http import HttpRequest, JsonResponse
 from django.utils.module_loading import import_string
 
-from school.db.migrated import is_migrated
+from school.db.migration_check import is_migrated
 from school.db.retry import RETRY_AFTER
+from school.db.session_checks import session_fault
 from school.observability.logging import bind_cause
 
 OK = "ok"
 
 
 def live(request: HttpRequest) -> JsonResponse:
-    """Return 200 as long as the process responds. Only a problem that a restart fixes can make this check fail."""
+    """Return 200. This check fails only if the process does not respond, which a restart would fix."""
     return JsonResponse({"status": OK})
 
 
@@ -29,14 +30,15 @@ def health(request: HttpRequest) -> JsonResponse:
 
 def ready(request: HttpRequest) -> JsonResponse:
     """
-    Return 200 if the database answers, all migrations are applied and each of ``READINESS_CHECKS`` is "ok", else 503.
+    Return 200 if the database takes writes, the options of the connection apply, all migrations are applied and each of
+    ``READINESS_CHECKS`` is "ok", else 503.
 
     The body has the state of each.
     """
     states = dict.fromkeys(("database", "migrations", *settings.READINESS_CHECKS), "unknown")
     try:
         states["migrations"] = OK if is_migrated() else "unapplied"
-        states["database"] = OK
+        states["database"] = session_fault() or OK
         if states["migrations"] == OK:
             states |= {name: import_string(path)() for name, path in settings.READINESS_CHECKS.items()}
     except Error:

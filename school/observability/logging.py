@@ -17,11 +17,12 @@ from django.http import HttpRequest
 from structlog.stdlib import ProcessorFormatter
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from school.db.errors import error_details
+from school.db.loggable_error_details import error_details
 
-STDERR = "stderr"  # the name of the handler
+STDERR = "stderr"  # the name of the log handler
 METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
-MAX_STACK = 3_000  # characters: lines of more than 4 KB could be interleaved with others in a pipe
+# The maximum number of characters of a stack: in a pipe, lines of more than 4 KB could be mixed with other lines.
+MAX_STACK = 3_000
 
 
 def remove_error_texts(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
@@ -75,22 +76,23 @@ def use_colors(stream: TextIO) -> bool:
 
 def logging_config(*, as_json: bool, level: str) -> dict[str, Any]:
     """Return Django's ``LOGGING`` and configure structlog to match. All logs go to standard error."""
-    # Do not collect what no log entry shows, as Python's documentation of logging advises for speed.
+    # For speed, do not collect values that no log entry shows, as Python's documentation of logging advises.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    logging._srcfile = None  # the location of the calling code
+    logging._srcfile = None  # this disables finding the location of the calling code
     structlog.configure(
         processors=[*PROCESSORS, ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
-    encode_json = json.JSONEncoder(default=repr).encode  # created once
+    encode_json = json.JSONEncoder(default=repr).encode  # the loggers are created once
     renderer: Processor = (
         structlog.processors.JSONRenderer(serializer=lambda event, **options: encode_json(event))
         if as_json
         else structlog.dev.ConsoleRenderer(colors=use_colors(sys.stderr))
     )
-    silent = {"handlers": ["nowhere"], "propagate": False, "level": "CRITICAL"}  # they log nothing at that level
+    # These libraries log nothing important below that level.
+    silent = {"handlers": ["nowhere"], "propagate": False, "level": "CRITICAL"}
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -107,16 +109,16 @@ def logging_config(*, as_json: bool, level: str) -> dict[str, Any]:
         },
         "root": {"handlers": [STDERR], "level": level},
         "loggers": {
-            # Their entries contain paths, and django_structlog logs the same events.
+            # The entries of these loggers contain paths, and django_structlog logs the same events.
             "django.request": silent,
             "django.security.csrf": silent,
-            "django.security.DisallowedHost": silent,  # logs a stack for each request of a scanner
+            # This logger would log a stack for each invalid host that a scanner sends.
+            "django.security.DisallowedHost": silent,
             "django.server": silent,
             "oauth2_provider": {"level": "WARNING"},
-            "axes": {"level": "ERROR"},  # its entries contain paths; school.accounts.lockout logs failures by ids
+            # The entries of this logger contain paths; school.accounts.lockout logs failures by ids.
+            "axes": {"level": "ERROR"},
             # A worker polls for tasks every second, and would log each poll.
-            "django_tasks": {"level": "WARNING"},
-            "django_tasks_db": {"level": "WARNING"},
         },
     }
 
@@ -132,5 +134,6 @@ structlog.contextvars.unbind_contextvars("request_id")
 
 def current_request_id() -> str:
     """Return the id of the current request or command, "" if there is none."""
-    request_id = _request_id.get("")  # faster than merging all bound context variables
+    # This reads one variable, which is faster than merging all bound context variables.
+    request_id = _request_id.get("")
     return "" if request_id is ... else str(request_id)

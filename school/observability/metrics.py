@@ -41,7 +41,7 @@ class RequestMetrics:
 
 
 def count_commands(commands: Mapping[tuple[str, str], int], refused: Counter[str]) -> None:
-    """Add to the counters: acts by (action, channel), and refusals by code."""
+    """Increase the counters of changes, by (action, channel), and of refusals, by code."""
     for labels, number in commands.items():
         command_counter.labels(*labels).inc(number)
     for code, number in refused.items():

@@ -3,7 +3,7 @@
 from django.http import HttpRequest
 
 from school.observability.logging import current_request_id
-from students.enrollment.commands import ActorContext
+from students.enrollment.actor_context import ActorContext
 from students.models import Channel
 
 

@@ -8,8 +8,10 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -20,18 +22,27 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
+from courses.lookup import has_key
 from courses.models import Course
-from school.desk.row_access import RowScopeFilter
+from school.admin_site.list_page import badge
+from school.admin_site.row_access import RowScopeFilter
+from school.identifiers import parse_ids
 from school.refusals import Refused
-from school.validators import parse_ids
-from students.admin.actions.confirm import BULK_ACTIONS, MAX_ENROLLMENTS, BulkActionViews
+from students.admin.actions.bulk_actions import BULK_ACTIONS, MAX_ENROLLMENTS, BulkActionViews
 from students.admin.actor import actor_from_request
+from students.admin.as_of import AsOfExport
 from students.admin.bulk_enroll.views import BulkEnrollViews
+from students.admin.dashboard.statistics import running_term_filter
+from students.admin.pages.enroll_panel import message_enrolled, panel_context, panel_fragment
 from students.admin.search import STUDENT_FIELDS, ids_or_subquery, match_all_words
 from students.admin.widgets import IdSelect
-from students.enrollment import dry_run, execute
-from students.enrollment.commands import ActorContext, EnrollmentCommand, OnFull, Outcome
+from students.enrollment import dry_run, execute, preview_commands
+from students.enrollment.actor_context import ActorContext
+from students.enrollment.commands import EnrollmentCommand, OnFull
+from students.enrollment.outcomes import Outcome
+from students.enrollment.preview import Preview
 from students.enrollment.rules import ALL_RULES
+from students.exports import ENROLLMENTS
 from students.models import Action, Status, Student, StudentCourse, StudentCourseQuerySet
 
 
@@ -61,17 +72,23 @@ class EnrollForm(forms.ModelForm):
     )
     actor: ActorContext
     record_refusals = True  # False for a preview
+    preview: Preview | None = None  # set by ``clean`` for a preview
     outcome: Outcome | None = None  # the decision of the rules, set by ``clean``
 
     class Meta:
         model = StudentCourse
-        fields = ["student", "course"]
+        fields = ["student", "course", "instead_of"]
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or self.cleaned_data
         if self.errors:
             return data
-        [self.outcome] = [outcome] = dry_run([self.command], self.actor, record_refusals=self.record_refusals)
+        if self.record_refusals:
+            [outcome] = dry_run([self.command], self.actor, record_refusals=True)
+        else:
+            self.preview = preview_commands([self.command], self.actor)
+            [(outcome, _event)] = self.preview.planned_actions
+        self.outcome = outcome
         for refusal in outcome.refusals:
             field = refusal.field if refusal.field in self.fields else None
             self.add_error(field, forms.ValidationError(refusal.message, code=refusal.code))
@@ -84,15 +101,16 @@ class EnrollForm(forms.ModelForm):
 
     @property
     def command(self) -> EnrollmentCommand:
-        """The command that the form stands for."""
-        data = self.cleaned_data
+        """The command that the form stands for. A preview shows the place on the waitlist if no seat is free."""
+        data, default = self.cleaned_data, OnFull.REJECT if self.record_refusals else OnFull.WAITLIST
         return EnrollmentCommand(
             Action.ENROLL,
             data["student"].pk,
             data["course"].pk,
             reason=data["reason"],
-            on_full=OnFull(data["on_full"] or OnFull.REJECT),
+            on_full=OnFull(data["on_full"] or default),
             waived_codes=frozenset(data.get("waive", ())),
+            instead_of=data["instead_of"].pk if data.get("instead_of") else None,
         )
 
 
@@ -104,23 +122,26 @@ class ActionOptionsForm(ActionForm):
 
 
 @admin.register(StudentCourse)
-class EnrollmentAdmin(BulkEnrollViews, BulkActionViews):
+class EnrollmentAdmin(AsOfExport, BulkEnrollViews, BulkActionViews):
     """The admin of enrollments. They are created and changed by commands, and never edited or deleted."""
 
+    list_export = ENROLLMENTS
     form = EnrollForm
     action_form = ActionOptionsForm
     actions = ["drop", "complete", "undo", "promote"]
-    autocomplete_fields = ["student", "course"]
-    list_display = ["id", "student", "course_key", "status", "waitlist_position", "enrolled_on", "ended_on", "grade"]
+    autocomplete_fields = ["student", "course", "instead_of"]
+    list_display = ["student", "course_key", "status_badge", "grade", "enrolled_on", "ended_on"]
     list_filter = ["status", "course__level", ("course__term", RowScopeFilter), "course__is_active"]
     list_select_related = ["student", "course__term"]
     search_fields = ["student", "course"]  # only switches the search on; ``get_search_results`` defines it
     show_full_result_count = False
+    empty_hint = gettext_lazy("Enroll a student here, enroll many at once, or import a file.")
     detail_fields = [
         "student",
         "course",
         "status",
         "waitlist_position",
+        "instead_of",
         "enrolled_on",
         "ended_on",
         "grade",
@@ -133,7 +154,7 @@ class EnrollmentAdmin(BulkEnrollViews, BulkActionViews):
         if obj:
             return self.detail_fields
         waiver = ["waive"] if request.user.has_perm("students.waive_rules") else []
-        return ["student", "course", "on_full", *waiver, "reason"]
+        return ["student", "course", "instead_of", "on_full", *waiver, "reason"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: StudentCourse | None = None) -> list[str]:
         return ["waitlist_position", "journal"] if obj else []
@@ -147,7 +168,8 @@ class EnrollmentAdmin(BulkEnrollViews, BulkActionViews):
         """Find the students and courses of each word first: a search over the columns of both would read every row."""
         for word_index, word in enumerate(search_term.split()):
             students = Student.objects.filter(match_all_words([word], *STUDENT_FIELDS))
-            courses = Course.objects.filter(match_all_words([word], "code", "name"))
+            is_of_course = has_key(word) if "@" in word else match_all_words([word], "code", "name")
+            courses = Course.objects.filter(is_of_course)
             of_students = Q(student__in=ids_or_subquery(students, word_index))
             of_courses = Q(course__in=ids_or_subquery(courses, word_index))
             queryset = queryset.filter(of_students | of_courses)
@@ -170,9 +192,6 @@ class EnrollmentAdmin(BulkEnrollViews, BulkActionViews):
         if outcome.refusals:
             raise Refused(outcome.refusals)
         obj.pk = outcome.enrollment.pk if outcome.enrollment else None
-        if outcome.enrollment and outcome.enrollment.status == Status.WAITLISTED:
-            place = {"place": outcome.enrollment.waitlist_position}
-            messages.info(request, _("No seat is free. The student is on the waitlist, at position %(place)s.") % place)
 
     def has_change_permission(self, request: HttpRequest, obj: StudentCourse | None = None) -> bool:
         return False
@@ -193,27 +212,72 @@ class EnrollmentAdmin(BulkEnrollViews, BulkActionViews):
     def waitlist_position(self, enrollment: StudentCourse) -> int | None:
         return enrollment.waitlist_position
 
+    @admin.display(description=gettext_lazy("status"), ordering="status")
+    def status_badge(self, enrollment: StudentCourse) -> str:
+        if enrollment.status == Status.WAITLISTED:
+            label = _("waitlisted at %(place)s") % {"place": enrollment.waitlist_position}
+        else:
+            label = enrollment.get_status_display()
+        return badge(enrollment.status, label)
+
+    def default_filters(self, request: HttpRequest) -> dict[str, Any]:
+        return running_term_filter(request, "course__term")
+
     @admin.display(description=gettext_lazy("course"), ordering="course__code")
     def course_key(self, enrollment: StudentCourse) -> str:
         return enrollment.course.full_code
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None) -> Any:
+        if "ask" in request.POST:
+            return self._preview_enrollment(request)
         try:
             return super().add_view(request, form_url, extra_context)
         except Refused as refused:  # a student or a window has changed since the form was validated; nothing was saved
             messages.error(request, str(refused))
             return HttpResponseRedirect(request.get_full_path())
 
+    def _preview_enrollment(self, request: HttpRequest) -> HttpResponse:
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        form = self.get_form(request)(request.POST)
+        form.record_refusals = False
+        if "fragment" in request.POST:
+            return panel_fragment(request, form)
+        context = {
+            **self.admin_site.each_context(request),
+            **panel_context(form, ["student", "course"], request.get_full_path()),
+            "title": _("Enroll a student"),
+            "heading": _("Enroll a student"),
+            "opts": self.opts,
+        }
+        return render(request, "students/pages/enroll.html", context)
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], add: bool = False, *args: Any, **kwargs: Any
+    ) -> Any:
+        """Enroll a student by the panel of the pages of students and courses, with a field for each of the two."""
+        if add and not context["is_popup"]:
+            form = context["adminform"].form
+            panel = panel_context(form, ["student", "course"], request.get_full_path())
+            context = {**context, **panel, "title": _("Enroll a student"), "heading": _("Enroll a student")}
+        return super().render_change_form(request, context, add, *args, **kwargs)
+
+    def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> Any:
+        if "_popup" in request.POST:
+            return super().response_add(request, obj, post_url_continue)
+        answer = self.response_post_save_add(request, obj)
+        message_enrolled(request, self, obj.pk, answer.url)
+        return answer
+
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> Any:
-        is_waitlisted = StudentCourse.objects.waitlisted().filter(pk__in=parse_ids(object_id)).exists()
-        permissions = {
-            "can_drop": self.has_drop_permission(request),
-            "can_complete": self.has_complete_permission(request),
-            "can_promote": is_waitlisted and self.has_promote_permission(request),
-        }
-        context = {**permissions, **(extra_context or {})}
+        status = (
+            StudentCourse.objects.filter(pk__in=parse_ids(object_id)).values_list("status", flat=True).first() or ""
+        )
+        permitted = self.permitted_actions(request)
+        possible = {name for name in permitted if BULK_ACTIONS[name].is_possible(status)}
+        context = {"possible_actions": possible, **(extra_context or {})}
         return super().change_view(request, object_id, form_url, context)
 
     @admin.display(description=gettext_lazy("journal"))

@@ -5,29 +5,24 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
 from django.utils.translation import gettext_lazy
 from unfold.admin import ModelAdmin
 
-from students.models import EnrollmentEvent, StudentCourse
-from students.templatetags.codes import titles
+from school.admin_site.list_page import badge, short_date
+from students.models import Action, EnrollmentEvent, StudentCourse
+from students.templatetags.refusal_titles import titles
+
+# Actions whose name says more than the status that they lead to.
+NAMED_ACTIONS = (Action.UNDO, Action.PROMOTE, Action.PASS_OVER, Action.ADOPT)
 
 
 @admin.register(EnrollmentEvent)
 class EnrollmentEventAdmin(ModelAdmin):
     """All journal entries, the latest first. They cannot be added here, and never be changed or deleted."""
 
-    list_display = [
-        "id",
-        "at",
-        "enrollment",
-        "action",
-        "from_status",
-        "to_status",
-        "actor",
-        "channel",
-        "localized_reason",
-    ]
-    list_display_links = ["id", "at"]
+    list_display = ["student", "course", "change", "when", "by", "localized_reason"]
+    empty_hint = gettext_lazy("Each change of an enrollment adds an entry.")
     fields = [
         *("enrollment", "action", "at", "actor", "channel", "from_status", "to_status"),
         *("changed_fields", "localized_reason", "waived_rules", "skip_reasons", "request_id", "file_import"),
@@ -50,13 +45,38 @@ class EnrollmentEventAdmin(ModelAdmin):
         of_course = StudentCourse.objects.filter(course__code=word)
         return queryset.filter(enrollment__in=[*_ids(of_student), *_ids(of_course)]), False
 
+    @admin.display(description=gettext_lazy("student"))
+    def student(self, event: EnrollmentEvent) -> Any:
+        return event.enrollment.student
+
+    @admin.display(description=gettext_lazy("course"))
+    def course(self, event: EnrollmentEvent) -> str:
+        return event.enrollment.course.full_code
+
+    @admin.display(description=gettext_lazy("change"))
+    def change(self, event: EnrollmentEvent) -> str:
+        """The status after the change, and the action where the status does not say it."""
+        after = badge(event.to_status, event.get_to_status_display())
+        if event.action in NAMED_ACTIONS or event.from_status == event.to_status:
+            return format_html("{} {}", after, event.get_action_display())
+        return after
+
+    @admin.display(description=gettext_lazy("at"))
+    def when(self, event: EnrollmentEvent) -> str:
+        return short_date(event.at)
+
+    @admin.display(description=gettext_lazy("by"))
+    def by(self, event: EnrollmentEvent) -> str:
+        channel = event.get_channel_display()
+        return f"{event.actor} · {channel}" if event.actor else channel
+
     @admin.display(description=gettext_lazy("reason"))
     def localized_reason(self, event: EnrollmentEvent) -> str:
-        return event.localized_reason or "-"
+        return event.localized_reason
 
     @admin.display(description=gettext_lazy("changes"))
     def changed_fields(self, event: EnrollmentEvent) -> str:
-        names = {each.name: str(each.verbose_name) for each in StudentCourse._meta.fields}
+        names = {each.attname: str(each.verbose_name) for each in StudentCourse._meta.fields}
         return "; ".join(
             f"{names.get(name, name)}: {_plain(before)} → {_plain(after)}"
             for name, (before, after) in event.changes.items()

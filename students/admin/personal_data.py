@@ -22,9 +22,9 @@ from school.refusals import Refused
 from school.validators import plain_text
 from students.models import EnrollmentEvent, StudentCourse
 from students.privacy import ErasureResult, collect_personal_data, erase, erasure_blockers, person_of
-from students.privacy.copies import remove_identifying_values
-from students.privacy.formats import WRITERS
-from students.privacy.identity import Person, StudentHistory, refuse_reason_with_identifier
+from students.privacy.export_formats import WRITERS
+from students.privacy.person_lookup import Person, StudentHistory, refuse_reason_with_identifier
+from students.privacy.transient_copies import remove_identifying_values
 
 EXPORT, ERASE = "students.export_personal_data", "students.erase_student"
 TYPES = {"json": "application/json; charset=utf-8", "html": "text/html; charset=utf-8"}
@@ -97,7 +97,8 @@ class PersonalDataViews(SimpleHistoryAdmin, ModelAdmin):
         return self._record_view(request, object_id, super().history_view(request, object_id, extra_context))
 
     def history_form_view(self, request: HttpRequest, object_id: str, version_id: str, **kwargs: Any) -> Any:
-        # The form of an old version does not know if the student was erased since then, so this checks it.
+        # This checks that the student is not erased, because the form of an earlier version may be older than the
+        # erasure.
         student = self.get_object(request, object_id)
         if request.method == "POST" and student is not None and not self.has_change_permission(request, student):
             raise PermissionDenied
@@ -151,7 +152,8 @@ class PersonalDataViews(SimpleHistoryAdmin, ModelAdmin):
         except Refused as refused:
             messages.error(request, str(refused))
             return HttpResponseRedirect(reverse("admin:students_student_personal_data", args=[pk]))
-        remove_identifying_values(request.session, person.identifiers)  # the middleware saves this session again
+        # The middleware saves the session of this request again.
+        remove_identifying_values(request.session, person.identifiers)
         _message_result(request, result)
         return HttpResponseRedirect(reverse("admin:students_student_change", args=[pk]))
 

@@ -4,12 +4,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Case, CharField, Model, Q, QuerySet, Value, When
+from django.db.models.functions import Concat
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from unfold.dataclasses import SearchResult
 
+from courses.lookup import has_key
 from courses.models import Course
 from school.http.search_limits import truncate_search
 from students.models import Student, StudentCourse
@@ -21,15 +23,16 @@ MAX_IDS, MAX_ID_WORDS = 1_000, 3
 
 
 def search(request: HttpRequest, text: str) -> list[SearchResult]:
-    """Return the rows that match all words and that the user may see. An exact number or code comes first."""
+    """Return the rows that match all words and that the user may see, the best matches first."""
     words = truncate_search(text).split()
     if not words:
         return []
+    students = _students(request, words)
     results = [
-        *(_result(student, _("Student"), "person") for student in _students(request, words)[:MAX_RESULTS]),
-        *(_result(course, _("Course"), "menu_book") for course in _courses(request, words)[:MAX_RESULTS]),
+        *(_result(student, _("Student"), "person") for student in students),
+        *(_result(course, _("Course"), "menu_book") for course in _courses(request, words)),
     ]
-    for enrollment in _enrollments(request, words)[:MAX_RESULTS]:
+    for enrollment in _enrollments(request, words, students)[:MAX_RESULTS]:
         description = _("Enrollment, %(status)s") % {"status": enrollment.get_status_display()}
         results.append(_result(enrollment, description, "how_to_reg"))
     return results
@@ -73,32 +76,51 @@ def ids_or_subquery(rows: QuerySet[Any], word_index: int = 0) -> Any:
 
 
 def _students(request: HttpRequest, words: list[str], limit: int = MAX_RESULTS) -> list[Student]:
+    """
+    Return students that match all words: a complete number, then names that are a word or begin with one, then others.
+
+    Family names come before given names.
+    """
     rows = visible_rows(request, Student)
-    exact = list(rows.filter(student_number=" ".join(words))) if len(words) == 1 else []
-    # Without an order: any matches are enough, and sorting would read all of them.
-    matches = list(rows.filter(match_all_words(words, *STUDENT_FIELDS)).order_by()[:limit])
-    return _exact_first(exact, matches, key=lambda student: (student.family_name, student.given_name, student.pk))
+    found = list(rows.filter(student_number=" ".join(words))) if len(words) == 1 else []
+    matches = rows.filter(match_all_words(words, *STUDENT_FIELDS)).order_by()
+    names = ("family_name", "given_name")
+    begins = Q(*(_any_word(words, f"{name}__istartswith") for name in names), _connector=Q.OR)
+    lookups = [f"{name}__{lookup}" for name in names for lookup in ("iexact", "istartswith")]
+    rank = Case(*(When(_any_word(words, lookup), then=place) for place, lookup in enumerate(lookups)))
+    found += matches.filter(begins).order_by(rank, "family_name", "given_name", "pk")[:limit]
+    if len(found) < limit:
+        # Without an order: any matches are enough, and sorting would read all of them.
+        others = matches.exclude(begins)[:limit]
+        found += sorted(others, key=lambda student: (student.family_name, student.given_name, student.pk))
+    return list(dict.fromkeys(found))[:limit]
+
+
+def _any_word(words: list[str], lookup: str) -> Q:
+    return Q(*((lookup, word) for word in words), _connector=Q.OR)
 
 
 def _courses(request: HttpRequest, words: list[str], limit: int = MAX_RESULTS) -> list[Course]:
-    rows = visible_rows(request, Course).select_related("term").order_by("-term__starts_on", "code")
-    exact = list(rows.filter(code__iexact=" ".join(words))[:limit]) if len(words) == 1 else []
-    return _exact_first(exact, list(rows.filter(match_all_words(words, "code", "name"))[:limit]))
+    """Return courses that match all words: first a complete code, then codes and words of names that begin so."""
+    text = " ".join(words)
+    rank = Case(
+        When(code__iexact=text, then=0),
+        When(Q(code__istartswith=text) | Q(words_of_name__icontains=f" {text}"), then=1),
+        default=2,
+    )
+    matches = has_key(text) if "@" in text else match_all_words(words, "code", "name")
+    rows = visible_rows(request, Course).select_related("term").filter(matches)
+    rows = rows.alias(words_of_name=Concat(Value(" "), "name", output_field=CharField()))
+    return list(rows.order_by(rank, "-term__starts_on", "code")[:limit])
 
 
-def _exact_first(exact: list[Any], matches: list[Any], key: Any = None) -> list[Any]:
-    rest = [each for each in matches if each not in exact]
-    return [*exact, *(sorted(rest, key=key) if key else rest)]
-
-
-def _enrollments(request: HttpRequest, words: list[str]) -> list[StudentCourse]:
+def _enrollments(request: HttpRequest, words: list[str], students: list[Student]) -> list[StudentCourse]:
     """
     Return enrollments whose student matches some of the words and whose course matches the others.
 
     If exactly one student matches all words, return the open enrollments of that student.
     """
     rows = visible_rows(request, StudentCourse).select_related("student", "course__term").order_by("-pk")
-    students = _students(request, words)
     if len(students) == 1:
         return list(rows.open().filter(student=students[0])[:MAX_RESULTS])
     enrollments: list[StudentCourse] = []

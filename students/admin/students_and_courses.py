@@ -1,8 +1,9 @@
-"""The admin of students and of courses, with their seats and enrollments."""
+"""The admin of students, of courses with their seats and enrollments, and of grades."""
 
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
+from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
@@ -10,17 +11,27 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 import courses.admin
-from courses.models import Course
+from bulk.admin.list_export import ListExport
+from courses.models import DEPENDENCE_FIELDS, Course, Grade
 from courses.prerequisites import courses_requiring
-from school.desk.protected_delete import ProtectedByRelation
-from school.desk.stale_forms import StaleFormCheck
+from school.admin_site.deletion import ProtectedByRelation
+from school.admin_site.stale_forms import StaleFormCheck
 from students.admin.actions.activate import ActivationActions
 from students.admin.actor import actor_from_request
+from students.admin.dashboard.statistics import running_term_filter
+from students.admin.holds import HoldActions, HoldFilter
 from students.admin.pages.course import CoursePage
 from students.admin.pages.student import StudentPage
 from students.admin.personal_data import PersonalDataViews
 from students.admin.search import visible_rows
-from students.enrollment import lock_to_deactivate, lock_waitlisted_courses, promote
+from students.enrollment import (
+    lock_to_deactivate,
+    lock_waitlisted_courses,
+    promote,
+    promote_by_grades,
+    promote_in_changed_courses,
+)
+from students.exports import STUDENTS
 from students.models import Student, StudentCourse
 from students.seats import annotate_seats, get_seats
 
@@ -28,14 +39,19 @@ MAX_PROMOTION_MESSAGES = 100
 
 
 @admin.register(Student)
-class StudentAdmin(StaleFormCheck, ActivationActions, ProtectedByRelation, PersonalDataViews, StudentPage):
+class StudentAdmin(
+    ListExport, StaleFormCheck, ActivationActions, HoldActions, ProtectedByRelation, PersonalDataViews, StudentPage
+):
+    actions: Any = [*ActivationActions.actions, *HoldActions.actions]
+    list_export = STUDENTS
     protected_by = "enrollments"
     list_display = ["student_number", "family_name", "given_name", "email", "is_active"]
     list_display_links = ["student_number", "family_name"]
-    list_filter = ["is_active"]
+    empty_hint = gettext_lazy("Add a student, or import a file of students.")
+    list_filter = ["is_active", HoldFilter]
     search_fields = ["student_number", "family_name", "given_name", "email"]
     show_full_result_count = False
-    fields = ["student_number", "given_name", "family_name", "email", "is_active"]
+    fields = ["student_number", "given_name", "family_name", "email", "max_credits", "is_active"]
 
     def lock_row(self, row: Any) -> None:
         lock_waitlisted_courses([row.pk])  # courses are always locked before students
@@ -83,7 +99,9 @@ class SeatsFilter(admin.SimpleListFilter):
 @admin.register(Course)
 class CourseAdmin(ActivationActions, ProtectedByRelation, CoursePage, courses.admin.CourseAdmin):
     protected_by = "enrollments"
-    list_display = ["code", "name", "term", "capacity", "taken", "free", "waiting", "is_active"]
+    actions_detail: Any = ["staff", "cancel_course", "undo_cancellation"]
+    list_display = ["code", "name", "term_code", "section", "capacity", "taken", "free", "waiting", "is_active"]
+    empty_hint = gettext_lazy("Add a course, or import a file of courses.")
     list_filter = [SeatsFilter, *courses.admin.CourseAdmin.list_filter]
     readonly_fields = ["taken", "free", "waiting"]
     fieldsets: ClassVar[list[Any]] = [
@@ -97,11 +115,21 @@ class CourseAdmin(ActivationActions, ProtectedByRelation, CoursePage, courses.ad
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
         dependent_courses = courses_requiring({obj.code}) if change and "code" in form.changed_data else []
-        message_promotions(
-            request, promote([obj.pk, *(each.pk for each in dependent_courses)], actor=actor_from_request(request))
+        promoted = promote_in_changed_courses(
+            [obj.pk, *(each.pk for each in dependent_courses)],
+            actor=actor_from_request(request),
+            needs_less=not DEPENDENCE_FIELDS.isdisjoint(form.changed_data),
         )
+        message_promotions(request, promoted)
         for warning in get_seats(Course.objects.get(pk=obj.pk)).warnings:
             messages.warning(request, warning.message)
+
+    def default_filters(self, request: HttpRequest) -> dict[str, Any]:
+        return running_term_filter(request, "term")
+
+    @admin.display(description=gettext_lazy("term"), ordering="term__starts_on")
+    def term_code(self, course: Course) -> str | None:
+        return course.term.code if course.term else None
 
     @admin.display(description=gettext_lazy("taken"))
     def taken(self, course: Course) -> int:
@@ -117,6 +145,30 @@ class CourseAdmin(ActivationActions, ProtectedByRelation, CoursePage, courses.ad
     @admin.display(description=gettext_lazy("waitlisted"))
     def waiting(self, course: Course) -> int:
         return get_seats(course).waiting
+
+
+@admin.register(Grade)
+class GradeAdmin(courses.admin.GradeAdmin):
+    """Grades. By a change of the table, waitlisted students may meet prerequisites, and get free seats."""
+
+    empty_hint = gettext_lazy("Add the grades. While there are none, a completion may have any grade, and passes.")
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        self._promote(request)
+
+    @transaction.atomic
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        super().delete_model(request, obj)
+        self._promote(request)
+
+    @transaction.atomic
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Grade]) -> None:
+        super().delete_queryset(request, queryset)
+        self._promote(request)
+
+    def _promote(self, request: HttpRequest) -> None:
+        message_promotions(request, promote_by_grades(actor=actor_from_request(request)))
 
 
 def message_promotions(request: HttpRequest, promoted: list[StudentCourse]) -> None:

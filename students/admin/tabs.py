@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponseRedirect
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from simple_history.admin import SimpleHistoryAdmin
 from unfold.admin import ModelAdmin
 
-from school.validators import parse_ids
+from school.identifiers import parse_ids
 from students.models import EnrollmentEvent, StudentCourse, StudentCourseQuerySet
 
 FORM_TAB, TIMELINE_TAB = "form", "timeline"
@@ -26,6 +27,7 @@ class Tab:
     name: str
     title: str
     count: int | None = None
+    url: str = ""  # empty, unless the tab is a page of its own
 
 
 class TabbedPage(SimpleHistoryAdmin, ModelAdmin):
@@ -41,6 +43,10 @@ class TabbedPage(SimpleHistoryAdmin, ModelAdmin):
 
     def tabs(self, request: HttpRequest, obj: Any) -> list[Tab]:
         """Return the tabs other than the form and the timeline."""
+        raise NotImplementedError
+
+    def header_context(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
+        """Return the template context of the header of the page, with ``header_template``."""
         raise NotImplementedError
 
     def tab_context(self, request: HttpRequest, obj: Any, tab: str) -> dict[str, Any]:
@@ -65,16 +71,24 @@ class TabbedPage(SimpleHistoryAdmin, ModelAdmin):
             context = {**context, **page, "media": media}
         return super().render_change_form(request, context, *args, **kwargs)
 
-    def page_context(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
+    def all_tabs(self, request: HttpRequest, obj: Any) -> list[Tab]:
         tabs = self.tabs(request, obj)
         if request.user.has_perm("students.view_enrollmentevent"):
             tabs.append(Tab(TIMELINE_TAB, _("Timeline")))
-        tabs.append(Tab(FORM_TAB, str(self.form_title)))
+        return [*tabs, Tab(FORM_TAB, str(self.form_title))]
+
+    def page_url(self, obj: Any) -> str:
+        return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=[obj.pk])
+
+    def page_context(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
+        tabs = self.all_tabs(request, obj)
         requested_tab = FORM_TAB if request.method == "POST" else request.GET.get("tab")
-        tab = next((each.name for each in tabs if each.name == requested_tab), tabs[0].name)
+        tab = next((each.name for each in tabs if each.name == requested_tab and not each.url), tabs[0].name)
         page = {
+            **self.header_context(request, obj),
             "tabs": tabs,
             "tab": tab,
+            "page_url": self.page_url(obj),
             "tab_template": f"students/pages/{tab}.html",
             "enrollment_field": self.enrollment_field,
             "obj": obj,
@@ -89,9 +103,10 @@ class TabbedPage(SimpleHistoryAdmin, ModelAdmin):
     def _timeline(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
         # Ids are read first: otherwise the database would scan the journal from its end until it has enough entries.
         ids = list(self.enrollments_of(request, obj).order_by().values_list("pk", flat=True))
-        events: QuerySet[EnrollmentEvent] = EnrollmentEvent.objects.filter(enrollment__pk__any_of=ids).order_by("-pk")
-        for before in parse_ids(request.GET.get("before", "")):
-            events = events.filter(pk__lt=before)
+        events: QuerySet[EnrollmentEvent] = EnrollmentEvent.objects.filter(enrollment__pk__any_of=ids)
+        for before in events.filter(pk__in=parse_ids(request.GET.get("before", ""))):
+            events = events.filter(Q(at__lt=before.at) | Q(at=before.at, pk__lt=before.pk))
+        events = events.order_by("-at", "-pk")
         events = events.select_related("actor", "enrollment__student", "enrollment__course__term")
         page = list(events[: EVENTS_PER_PAGE + 1])
         older = page[EVENTS_PER_PAGE - 1].pk if len(page) > EVENTS_PER_PAGE else None

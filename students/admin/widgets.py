@@ -10,7 +10,7 @@ from django import forms
 from django.contrib.admin.widgets import AutocompleteSelect, AutocompleteSelectMultiple
 from django.utils.translation import gettext as _
 
-from school.validators import parse_ids
+from school.identifiers import parse_ids
 
 MAX_PICKED = 20  # maximum number of rows in one field
 

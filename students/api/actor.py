@@ -4,7 +4,7 @@ from rest_framework.request import Request
 
 from school.api.permissions import is_permitted, row_scope_of
 from school.observability.logging import current_request_id
-from students.enrollment.commands import ActorContext
+from students.enrollment.actor_context import ActorContext
 from students.models import Channel
 
 

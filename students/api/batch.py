@@ -13,23 +13,18 @@ from school.api.query_parameters import StrictQueryMixin
 from school.http.problems import CONTENT_TYPE, problem, status_of
 from school.refusals import Refusal
 from students.api.actor import actor_from_request
-from students.api.base import enrollable_students, visible_courses, visible_students
-from students.api.serializers.batch import (
-    BatchOutcomeSerializer,
-    BatchProblemSerializer,
-    BatchSerializer,
-    InvalidItem,
-    ItemOutcome,
-    parse_items,
-    serialize_outcomes,
-)
+from students.api.batch_items import InvalidItem, parse_items
+from students.api.batch_outcomes import ItemOutcome, serialize_outcomes
+from students.api.serializers.batch import BatchOutcomeSerializer, BatchProblemSerializer, BatchSerializer
+from students.api.visible_rows import enrollable_students, visible_courses, visible_students
 from students.enrollment import dry_run, execute, execute_atomic
-from students.enrollment.commands import EnrollmentCommand, Outcome
+from students.enrollment.commands import EnrollmentCommand
+from students.enrollment.outcomes import Outcome
 from students.models import StudentCourse
 
 
 class BatchView(StrictQueryMixin, APIView):
-    """Up to 1,000 acts on enrollments, performed in their order, with an outcome for each."""
+    """Executes up to 1,000 commands in the order of the request, and answers with an outcome for each command."""
 
     scope = "enrollments"
     permission_model = StudentCourse
@@ -49,8 +44,8 @@ class BatchView(StrictQueryMixin, APIView):
         """
         Enroll, drop and complete in one request.
 
-        The status is 200 if all items are now as requested, 207 if some are, and 422 if none is. With `atomic`, either
-        all items are applied or none is.
+        The status of the response is 200 if all items are now as requested, 207 if some are, and 422 if none is. With
+        `atomic`, either all items are applied or none is.
         """
         batch = BatchSerializer(data=request.data)
         batch.is_valid(raise_exception=True)

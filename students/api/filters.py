@@ -1,7 +1,8 @@
-"""The API filters of the lists of students, courses with seats, and enrollments."""
+"""The API filters of the lists of students, holds, courses with seats, and enrollments."""
 
 import re
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from django.core.exceptions import ValidationError as FormError
@@ -13,7 +14,7 @@ from rest_framework.exceptions import ErrorDetail, ValidationError
 
 from courses.api.filters import CourseFilter
 from courses.lookup import courses_by_key, parse_course_key
-from courses.models import Course, Level
+from courses.models import Course, Level, Term
 from school.access.row_scope import filter_by_scope
 from school.api.filters import (
     CommaSeparatedWidget,
@@ -22,12 +23,17 @@ from school.api.filters import (
     StrictFilterSet,
     TextFilter,
     UpdatedSinceFilter,
+    parse_conditions,
 )
 from school.api.permissions import row_scope_of
+from school.db.compiled_queries import Statement
+from school.identifiers import parse_ids
 from school.refusals import Refusal, suggest_key
-from school.validators import normalized, parse_ids
+from school.text_normalization import normalized
+from students.as_of_parameter import parse_as_of
+from students.events.as_of import AS_OF, with_clause
 from students.lookup import student_ids_by_number
-from students.models import Status, Student, StudentCourse
+from students.models import Hold, Status, Student, StudentCourse
 
 ALL = "all"
 
@@ -36,7 +42,7 @@ COURSE_KEY_PATTERN = r"^([1-9][0-9]{0,18}|code:.+)$"
 
 
 def _key_validator(pattern: str, prefix: str) -> Callable[[str], None]:
-    """Return a validator of ids and keys. Its error for a text without the prefix suggests the key with it."""
+    """Return a validator of ids and keys. For a text without the prefix, the error suggests the key with the prefix."""
 
     def validate(text: str) -> None:
         if not re.fullmatch(pattern[1:-1], text, re.DOTALL):
@@ -82,7 +88,7 @@ class StudentKeyFilter(TextFilter):
     """Filters by a student, given as in a URL path. An unknown student matches no rows."""
 
     def id_of(self, value: str, request: Any) -> int:
-        """Return the student's id for a value, 0 if there is none."""
+        """Return the id of the student that the value names; 0 if there is no such student."""
         if value.startswith("number:"):
             ids = list(student_ids_by_number([normalized(value.removeprefix("number:"))]).values())
         else:
@@ -98,7 +104,11 @@ class CourseKeyFilter(TextFilter):
     """Filters by a course, given as in a URL path. An unknown course matches no rows; an ambiguous code is an error."""
 
     def id_of(self, value: str, request: Any) -> int:
-        """Return the course's id for a value, 0 if there is none; raise ``ValidationError`` for an ambiguous code."""
+        """
+        Return the id of the course that the value names; 0 if there is no such course.
+
+        Raise ``ValidationError`` for a code that several courses have.
+        """
         if not value.startswith("code:"):
             return next(iter(parse_ids(value)), 0)
         key = parse_course_key(value)
@@ -118,7 +128,11 @@ class CourseKeyFilter(TextFilter):
 
 @extend_schema_field({"type": "string", "enum": [*Status.values, ALL]})
 class StatusFilter(filters.MultipleChoiceFilter):
-    """Filters by one or several statuses, or ``all``; without a value, only open enrollments match."""
+    """
+    Filters enrollments by one or several statuses.
+
+    With ``all`` every enrollment matches; without a value only open enrollments match.
+    """
 
     def __init__(self) -> None:
         super().__init__(
@@ -135,8 +149,66 @@ class StatusFilter(filters.MultipleChoiceFilter):
         return qs.filter(status__in=value) if value else qs.open()
 
 
+@extend_schema_field({"type": "string", "enum": ["open", ALL]})
+class HoldStatusFilter(filters.ChoiceFilter):
+    """Filters holds: with ``all`` released ones match too, otherwise only open ones."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            choices=[("open", _("open")), (ALL, _("all"))],
+            help_text=_("`all` includes released holds. Default: `open`."),
+        )
+
+    def filter(self, qs: Any, value: str) -> QuerySet[Any]:
+        return qs if value == ALL else qs.open()
+
+
+class HoldFilter(StrictFilterSet):
+    status = HoldStatusFilter()
+
+    class Meta:
+        model = Hold
+        fields: list[str] = []
+
+
+@extend_schema_field({"type": "string", "examples": ["2026-10-01", "census:2026F"]})
+class AsOfFilter(TextFilter):
+    """
+    Makes the list one of an earlier instant. It leaves out no row by itself.
+
+    ``of_course`` is True for the list of a course, whose view has the parameter ``course``.
+    """
+
+    def __init__(self, *, of_course: bool = False) -> None:
+        self.of_course = of_course
+        super().__init__(help_text=_("As of the end of a day, an instant, or `census:` and a term. By the journal."))
+
+    def instant_of(self, value: str, request: Any) -> datetime:
+        """Return the instant; raise ``ValidationError`` or ``Refused``."""
+        row_scope = row_scope_of(request)
+        terms = Term.objects.all()
+        try:
+            return parse_as_of(value, terms if row_scope is None else filter_by_scope(terms, row_scope))
+        except FormError as error:
+            raise ValidationError({AS_OF: [ErrorDetail(str(error.message), code=error.code)]}) from None
+
+    def with_clause(self) -> Statement:
+        return with_clause(of_course=self.of_course)
+
+    def filter(self, qs: Any, value: Any) -> QuerySet[Any]:
+        return qs
+
+
+def as_of_instant(request: Any, view: Any) -> datetime | None:
+    """Return the instant of the parameter ``as_of`` of a list; None without it."""
+    return next((each.value for each in parse_conditions(request, view) if each.name == AS_OF), None)
+
+
 class EnrollmentFilter(StrictFilterSet):
-    """The filters of every list of enrollments: of a student, of a course, and of all."""
+    """
+    The filters that every list of enrollments has: the list of a student, the roster of a course, the list of all
+    enrollments.
+    """
 
     status = StatusFilter()
     student: Any = StudentKeyFilter(
@@ -145,13 +217,14 @@ class EnrollmentFilter(StrictFilterSet):
     )
     course: Any = CourseKeyFilter(
         validators=[_key_validator(COURSE_KEY_PATTERN, "code:")],
-        help_text=_("An id, or `code:` and a course code, with `@` and the code of its term."),
+        help_text=_("As in the path: an id, or `code:` and a key, such as `code:MATH-101@2026F`."),
     )
     student_number: Any = TextFilter("student__student_number")
     course_code: Any = TextFilter("course__code")
     term: Any = TextFilter("course__term__code", help_text="The code of a term.")
     level = filters.ChoiceFilter("course__level", choices=Level.choices)
     updated_since = UpdatedSinceFilter("updated_at")
+    as_of = AsOfFilter()
 
     class Meta:
         model = StudentCourse
@@ -172,3 +245,4 @@ class RosterFilter(EnrollmentFilter):
     course_code = None
     term = None
     level = None
+    as_of = AsOfFilter(of_course=True)

@@ -1,4 +1,8 @@
-"""The HTML pages to which the ``type`` of API problems links, generated from the error codes and the rules."""
+"""
+HTML pages that explain the error codes of the API and of the rules.
+
+The ``type`` of a problem is the URL of such a page.
+"""
 
 from typing import Any
 

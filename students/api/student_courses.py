@@ -1,52 +1,34 @@
 """API views for the courses of a student: list, enroll, complete and drop."""
 
-from copy import copy
-from functools import cache
-from typing import Any, TypeVar, cast
+from typing import Any
 
 from django.db.models import QuerySet
+from django.http import HttpResponse
 from django.urls import reverse
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import BaseSerializer
 
 from courses.lookup import find_course
 from courses.models import Course
 from school.api.etags import check_if_match, if_match_is_any, is_conditional
 from school.api.permissions import row_scope_of
-from school.api.row_json import JsonText
+from school.api.row_json import json_response
+from school.api.serializers import parse_body
+from school.identifiers import parse_id
 from school.refusals import Refused
-from school.validators import parse_id
 from students.api.actor import actor_from_request
-from students.api.base import EnrollmentReadViewSet, enrollable_students, visible_courses, visible_students
+from students.api.base_views import EnrollmentReadViewSet
 from students.api.filters import StudentCoursesFilter
 from students.api.serializers import CompleteSerializer, EnrollmentSerializer, EnrollSerializer
+from students.api.visible_rows import enrollable_students, visible_courses, visible_students
 from students.enrollment import complete, drop, enroll
-from students.enrollment.commands import ActorContext, OnFull, Outcome
+from students.enrollment.actor_context import ActorContext
+from students.enrollment.commands import OnFull
+from students.enrollment.outcomes import Outcome
 from students.enrollment.rules import not_enrolled_refusal
 from students.lookup import find_student, resolve_student_id
 from students.models import Status, Student, StudentCourse
-
-S = TypeVar("S", bound=BaseSerializer[Any])
-
-
-@cache
-def _cached_serializer(serializer_class: Any) -> Any:
-    """Return a cached serializer whose fields are built already."""
-    serializer = serializer_class()
-    assert serializer.fields  # the first access builds them
-    return serializer
-
-
-def parse_body(serializer_class: type[S], data: Any) -> S:
-    """Return a serializer that has validated the data; raise ``ValidationError``."""
-    # Building the fields is slow, and they keep no request data, so a copy of the serializer can share them.
-    cached: S = _cached_serializer(cast(Any, serializer_class))
-    serializer = copy(cached)
-    serializer.initial_data = data
-    serializer.is_valid(raise_exception=True)
-    return serializer
 
 
 def enroll_from_request(student_id: str, body: EnrollSerializer, actor: ActorContext, request: Request) -> Outcome:
@@ -66,6 +48,7 @@ def enroll_from_request(student_id: str, body: EnrollSerializer, actor: ActorCon
         reason=body.validated_data["reason"],
         on_full=OnFull(body.validated_data["on_full"]),
         waived_codes=body.validated_data["waive"],
+        instead_of=body.resolve_instead_of(row_scope_of(request)),
         actor=actor,
     )
 
@@ -73,7 +56,8 @@ def enroll_from_request(student_id: str, body: EnrollSerializer, actor: ActorCon
 class StudentCoursesViewSet(EnrollmentReadViewSet):
     """The courses of a student: the list, and the actions on each course."""
 
-    method_permissions = {"DELETE": "change"}  # a drop ends an enrollment and deletes nothing
+    # A drop ends an enrollment and deletes no row, so it needs no permission to delete.
+    method_permissions = {"DELETE": "change"}
     filterset_class = StudentCoursesFilter
     ordering_fields = {"id": "id", "updated_at": "updated_at", "course_code": "course__code"}
 
@@ -105,23 +89,24 @@ class StudentCoursesViewSet(EnrollmentReadViewSet):
             200: OpenApiResponse(EnrollmentSerializer, "Open already, or waitlisted and enrolled now by a waiver"),
         },
     )
-    def enroll(self, request: Request, student_id: str) -> Response:
+    def enroll(self, request: Request, student_id: str) -> HttpResponse:
         """
         Enroll the student in a course, or put the student on its waitlist.
 
         A retry is safe: if the enrollment is open already, the response is 200 with that enrollment. The response is
-        also 200 if a waitlisted enrollment gets a seat by a waiver, because no new enrollment is created.
+        also 200 if a waitlisted enrollment gets a seat by a waiver, because no new enrollment is created. With
+        `instead_of` the student leaves another course for the seat, in one step.
         """
         body = parse_body(EnrollSerializer, request.data)
         outcome = enroll_from_request(student_id, body, actor_from_request(request), request)
         return self._outcome_response(outcome, status=201 if outcome.created else 200)
 
     @extend_schema(request=CompleteSerializer, responses=EnrollmentSerializer)
-    def complete(self, request: Request, student_id: str, course_id: str) -> Response:
+    def complete(self, request: Request, student_id: str, course_id: str) -> HttpResponse:
         """
         Complete the course, with or without a grade, or correct the grade of a completed enrollment.
 
-        An enrollment that is sent back as it was read is not changed.
+        A body that equals the enrollment as it was read changes nothing.
         """
         student, course = self._student_and_course()
         body = parse_body(CompleteSerializer, request.data)
@@ -141,7 +126,7 @@ class StudentCoursesViewSet(EnrollmentReadViewSet):
         )
         return self._outcome_response(outcome, status=200)
 
-    def drop(self, request: Request, student_id: str, course_id: str) -> Response:
+    def drop(self, request: Request, student_id: str, course_id: str) -> HttpResponse:
         """
         Drop the course: the enrollment becomes dropped on or before the term's drop deadline, and withdrawn after it.
 
@@ -162,9 +147,10 @@ class StudentCoursesViewSet(EnrollmentReadViewSet):
 
     def _if_match_version(self) -> tuple[int, int] | None:
         """
-        Return the id and the version of the enrollment that If-Match requires; raise ``Refused`` if it differs.
+        Return the id and the version that the enrollment must have according to If-Match.
 
-        Return None if the request has no condition, or one that every version fulfills.
+        Return None without If-Match, and for ``If-Match: *``. Raise ``Refused`` if the current enrollment does not
+        match.
         """
         if not is_conditional(self.request):
             return None
@@ -172,15 +158,15 @@ class StudentCoursesViewSet(EnrollmentReadViewSet):
         check_if_match(self.request, self.etag_of(enrollment))
         return None if if_match_is_any(self.request) else (enrollment.pk, enrollment.version)
 
-    def _outcome_response(self, outcome: Outcome, *, status: int) -> Response:
-        assert outcome.enrollment is not None  # an accepted command has one
+    def _outcome_response(self, outcome: Outcome, *, status: int) -> HttpResponse:
+        assert outcome.enrollment is not None  # an accepted command has an enrollment
         return self._enrollment_response(outcome.enrollment, status)
 
-    def _enrollment_response(self, enrollment: StudentCourse, status: int) -> Response:
+    def _enrollment_response(self, enrollment: StudentCourse, status: int) -> HttpResponse:
         """Return the response with the current state of an enrollment."""
         etag, text = self.etag_and_json({"pk": enrollment.pk})
         headers = {"ETag": etag}
         if status == 201:
             path = reverse("student-course", args=[enrollment.student_id, enrollment.course_id])
             headers["Location"] = self.request.build_absolute_uri(path)
-        return Response(JsonText(text), status, headers=headers)
+        return json_response(text, status, headers)

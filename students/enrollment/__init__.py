@@ -1,5 +1,16 @@
-"""Enrolls, completes, drops, promotes and undoes: the only way to write enrollments and the journal."""
+"""
+Changes enrollments: enroll, complete, drop, promote, adopt, undo.
 
+No other package writes enrollments or the journal.
+"""
+
+from students.enrollment.cancellation import (
+    cancel_course,
+    is_cancelled,
+    preview_cancellation,
+    preview_undo,
+    undo_cancellation,
+)
 from students.enrollment.service import (
     adopt,
     complete,
@@ -16,7 +27,10 @@ from students.enrollment.service import (
     lock_waitlisted_courses,
     preview_commands,
     preview_promotions,
+    preview_releases,
     promote,
+    promote_by_grades,
+    promote_in_changed_courses,
     undo,
     undo_batch,
     undo_many,
@@ -24,6 +38,7 @@ from students.enrollment.service import (
 
 __all__ = [
     "adopt",
+    "cancel_course",
     "complete",
     "complete_many",
     "drop",
@@ -34,12 +49,19 @@ __all__ = [
     "execute",
     "execute_atomic",
     "execute_if_unchanged",
+    "is_cancelled",
     "lock_to_deactivate",
     "lock_waitlisted_courses",
+    "preview_cancellation",
     "preview_commands",
     "preview_promotions",
+    "preview_releases",
+    "preview_undo",
     "promote",
+    "promote_by_grades",
+    "promote_in_changed_courses",
     "undo",
     "undo_batch",
+    "undo_cancellation",
     "undo_many",
 ]

@@ -1,29 +1,33 @@
-"""The decisions on a batch of commands, one command after the other, and the write of enrollments, journal and log."""
+"""
+Decides the commands of a batch one after the other, and then writes the enrollments and the journal entries together.
+"""
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
 
-from school.db.bulk_insert import insert_many, update_many
-from school.db.instances import clone_instance
+from school.db.bulk_writes import insert_many, update_many
+from school.db.fast_model_instances import clone_instance
 from school.i18n.stored_messages import in_english, join_messages, parts_to_json
-from students.enrollment.commands import ActorContext, EnrollmentCommand, Outcome
-from students.enrollment.context import SYSTEM_ACTIONS, DecisionContext, EnrollmentKey
-from students.enrollment.reporting import count_metrics, report_outcomes
-from students.enrollment.rules import Decision, evaluate
+from students.enrollment.actor_context import ActorContext
+from students.enrollment.commands import EnrollmentCommand
+from students.enrollment.decision_context import SEAT_FREEING_ACTIONS, SYSTEM_ACTIONS, DecisionContext, EnrollmentKey
+from students.enrollment.outcome_logging import count_metrics, report_outcomes
+from students.enrollment.outcomes import Outcome
+from students.enrollment.promotion_candidates import iter_promotion_candidates
+from students.enrollment.rules import Decision, corequisites_are_taken, evaluate
 from students.enrollment.transitions import is_noop, is_unconditional_noop, next_status
-from students.enrollment.waitlist import iter_waitlist
-from students.events import log
+from students.events import journal
 from students.models import Action, Channel, EnrollmentEvent, Status, StudentCourse
 
 EVENT_TEMPLATE = EnrollmentEvent()
-UPDATE_FIELDS = ("status", *log.TRACKED_FIELDS, "version", "updated_at")
+UPDATE_FIELDS = ("status", *journal.TRACKED_FIELDS, "version", "updated_at")
 
 
 @dataclass
 class EnrollmentBatch:
-    """The decisions on a batch of commands so far, which are not written yet."""
+    """The decisions on the commands of a batch. Nothing is written until ``finish`` is called."""
 
     context: DecisionContext
     actor: ActorContext
@@ -31,6 +35,7 @@ class EnrollmentBatch:
     created: list[StudentCourse] = field(default_factory=list)
     updated: dict[int, StudentCourse] = field(default_factory=dict)
     events: list[EnrollmentEvent] = field(default_factory=list)
+    swapped: list[EnrollmentEvent] = field(default_factory=list)  # the ends of enrollments that others replace
     decision_cache: dict[Hashable, Decision] = field(default_factory=dict)
     row_templates: dict[Hashable, tuple[StudentCourse, EnrollmentEvent]] = field(default_factory=dict)
 
@@ -38,7 +43,7 @@ class EnrollmentBatch:
         """
         Apply a command if the rules allow it, and give a seat that it frees to the next waitlisted student.
 
-        The seat is not given away if ``promoting`` is False or the course is in ``before_waitlist`` of the context.
+        The freed seat stays free if ``promoting`` is False or the course is in ``before_waitlist`` of the context.
         """
         if self._is_cacheable(command):
             self._decide_cached(command)
@@ -48,10 +53,13 @@ class EnrollmentBatch:
             return
         decision = evaluate(command, self.context)
         changed = not decision.refusals and not is_noop(command, self.context)
+        replaced = self._end_replaced(command, decision) if changed else None
         created = changed and self._apply(command, decision)
-        if changed:
-            course_ids = [command.course_id] if promoting else []
-            if promoting and command.action == Action.COMPLETE:
+        if changed and promoting:
+            course_ids = [command.course_id]
+            if replaced:
+                course_ids.append(replaced.course_id)
+            if replaced or command.action in SEAT_FREEING_ACTIONS:
                 course_ids += self.context.other_waitlists.get(command.student_id, ())
             for course_id in course_ids:
                 if course_id not in self.context.before_waitlist:
@@ -65,13 +73,33 @@ class EnrollmentBatch:
         for command in commands:
             self.decide(command)
 
+    def decide_together(self, commands: Sequence[EnrollmentCommand]) -> None:
+        """
+        Decide commands of which all are executed or none: for corequisites, those of all commands count in any order.
+
+        A command that relied on another one is refused if that one gave no seat.
+        """
+        courses = self.context.courses
+        enrolling = [each for each in commands if each.action == Action.ENROLL and each.course_id in courses]
+        requested = ((each.student_id, courses[each.course_id]) for each in enrolling)
+        self.context.requested = frozenset((student, course.code, course.term_id) for student, course in requested)
+        self.decide_all(commands)
+        self.context.requested = frozenset()
+        for place, outcome in enumerate(self.outcomes):
+            command = outcome.command
+            if outcome.created and corequisites_are_taken.code not in command.waived_codes:
+                refusals = corequisites_are_taken(command, self.context)
+                if refusals:
+                    self.outcomes[place] = Outcome(command, None, False, tuple(refusals))
+
     def _is_cacheable(self, command: EnrollmentCommand) -> bool:
         """
         Return True if the decision depends only on the course, ``student.is_active`` and ``command.on_full``.
 
-        That is so if a student without an earlier enrollment in the course is enrolled without a waiver, and the course
-        has no prerequisites and an empty waitlist: most commands of most batches. ``tests/students/test_plain.py``
-        checks that the rules read nothing else for these commands.
+        This is true for most commands of most batches: an enrollment without a waiver, of a student who has no hold and
+        no earlier enrollment in the course, if no rule of the course reads what the student has in other courses and
+        its waitlist is empty.
+        ``tests/students/test_plain.py`` checks that the rules read nothing else for these commands.
         """
         context = self.context
         course = context.courses.get(command.course_id)
@@ -80,10 +108,13 @@ class EnrollmentBatch:
             and course is not None
             and not command.waived_codes
             and command.if_version is None
+            and command.instead_of is None
             and not course.prerequisites
+            and not context.depends_on_other_courses(course.pk)
             and not context.waitlist_lengths[command.course_id]
             and command.key not in context.latest_enrollments
             and command.student_id in context.student_is_active
+            and command.student_id not in context.holds
         )
 
     def _decide_cached(self, command: EnrollmentCommand) -> None:
@@ -117,9 +148,11 @@ class EnrollmentBatch:
 
     def promote(self, course_id: int, key_filter: Callable[[EnrollmentKey], bool] | None = None) -> None:
         """
-        Give a course's free seats to waitlisted students, and journal once why a student is passed over.
+        Give a course's free seats to waitlisted students.
 
-        ``key_filter`` takes (student id, course id) and returns True if the student is considered; without it all are.
+        If the rules refuse a student, pass over the student, and record the reason in the journal, but not again while
+        the reason stays the same. ``key_filter`` takes (student id, course id) and returns True if the student is
+        considered; without it all are.
         """
         waitlist = self.context.waitlists.get(course_id)
         if not waitlist:
@@ -142,33 +175,69 @@ class EnrollmentBatch:
         return [event.enrollment for event in self.events if event.action == Action.PROMOTE]
 
     def _promote(self, course_id: int) -> None:
-        for waiter, decision in iter_waitlist(course_id, self.context):
+        freed: list[int] = []  # the courses in which a promotion may free a seat for others
+        for waiter, decision in iter_promotion_candidates(course_id, self.context):
             if not decision.refusals:
-                self._update(waiter, Status.ENROLLED, {"enrolled_on": self.context.today}, Action.PROMOTE, decision)
+                replaced = self.context.replaced(waiter.student_id, waiter.instead_of_id)
+                if replaced:
+                    self._end(replaced, by_system=True)
+                    freed += [replaced.course_id, *self.context.other_waitlists.get(waiter.student_id, ())]
+                values = {"enrolled_on": self.context.today, "instead_of_id": None}
+                self._update(waiter, Status.ENROLLED, values, Action.PROMOTE, decision)
                 continue
             key = waiter.student_id, course_id
-            codes = [refusal.code for refusal in decision.refusals]
+            codes = decision.refusal_codes
             if self.context.last_pass_over_codes.get(key) != codes:
                 self.context.last_pass_over_codes[key] = codes
                 reason = join_messages(refusal.message for refusal in decision.refusals)
                 self._add_event(waiter, waiter.status, {}, Action.PASS_OVER, decision, reason)
+        for each in freed:
+            if each not in self.context.before_waitlist:
+                self.promote(each)
+
+    def _end_replaced(self, command: EnrollmentCommand, decision: Decision) -> StudentCourse | None:
+        """
+        End the enrollment that a command replaces, and return it; None if there is none, or if the student has to wait.
+
+        A student who waits with a wish to leave another course leaves it, too, if the command gives a seat.
+        """
+        if command.action != Action.ENROLL or next_status(command, self.context) != Status.ENROLLED:
+            return None
+        replaced = self.context.replaced(command.student_id, self.context.course_to_leave(command))
+        if replaced:
+            self._end(replaced, command.reason)
+        return replaced
+
+    def _end(self, enrollment: StudentCourse, reason: str = "", *, by_system: bool = False) -> None:
+        """End an enrollment that another one replaces. The journal has this entry before that of the other one."""
+        drop = EnrollmentCommand(Action.DROP, *enrollment.key)
+        status = next_status(drop, self.context)
+        fields = self._new_values(drop, enrollment, status)
+        self._update(enrollment, status, fields, Action.DROP, Decision(), reason, by_system=by_system)
+        self.swapped.append(self.events[-1])
 
     def adopt(self, enrollment: StudentCourse) -> None:
-        """Journal that an enrollment belongs to the dataset of the actor's import. The enrollment is not changed."""
+        """
+        Record in the journal that from now on the enrollment belongs to the dataset of the actor's import.
+
+        The enrollment is not changed.
+        """
         self._add_event(enrollment, enrollment.status, {}, Action.ADOPT, Decision(), "")
 
     def write(self) -> None:
-        # Updates first: a student may have only one open row in a course, so the old row must end before the new one.
+        # Write the updates before the inserts: a student may have only one open enrollment in a course, so the old one
+        # must end first.
         update_many([self.updated[pk] for pk in sorted(self.updated)], UPDATE_FIELDS)
-        # By course, for the locality of the indexes. The sort is stable, since ids also decide the waitlist order.
+        # Insert the rows sorted by course, so that neighboring index pages are written. The sort must be stable: of two
+        # students waitlisted at the same instant, the lower id comes first.
         insert_many(sorted(self.created, key=attrgetter("course_id")))
-        log.append(self.events)
+        journal.append(self.events)
 
     def finish(self, *, commit: bool = True) -> None:
         """
         Write the decisions if ``commit``, record the refusals, and count and log the decisions.
 
-        Counting and logging happen after the transaction is committed.
+        The decisions are counted and logged after the transaction is committed.
         """
         if commit:
             self.write()
@@ -185,7 +254,7 @@ class EnrollmentBatch:
             )
             self.context.set_related_objects(enrollment)
             self.created.append(enrollment)
-        assert enrollment is not None  # the rules refuse other actions without an enrollment
+        assert enrollment is not None  # the rules refuse every other action for a student who has no enrollment
         fields = (
             self._restored_values(command)
             if command.action == Action.UNDO
@@ -199,18 +268,23 @@ class EnrollmentBatch:
     def _new_values(self, command: EnrollmentCommand, enrollment: StudentCourse, status: Status) -> dict[str, Any]:
         """Return the values that a command gives to fields other than the status."""
         if status == Status.ENROLLED:
-            return {"enrolled_on": self.context.today}
+            return {"enrolled_on": self.context.today, "instead_of_id": None}
         if status == Status.WAITLISTED:
-            return {"waitlisted_at": self.context.next_waitlist_timestamp(command.course_id)}
+            waitlisted_at = self.context.next_waitlist_timestamp(command.course_id)
+            return {"waitlisted_at": waitlisted_at, "instead_of_id": command.instead_of}
         grade = enrollment.grade if command.grade is None else command.grade
-        return {"ended_on": enrollment.ended_on or self.context.today, "grade": grade}
+        return {"ended_on": enrollment.ended_on or self.context.today, "grade": grade, "instead_of_id": None}
 
     def _restored_values(self, command: EnrollmentCommand) -> dict[str, Any]:
-        """Return the values from before the event that is undone; an enrollment that it created ends today."""
+        """
+        Return the values that the enrollment had before the event that is undone.
+
+        If the event created the enrollment, it ends today.
+        """
         last_event = self.context.last_events[command.key]
         if not last_event.from_status:
-            return {"ended_on": self.context.today}
-        return {name: log.parse_value(name, before) for name, (before, _after) in last_event.changes.items()}
+            return {"ended_on": self.context.today, "instead_of_id": None}
+        return {name: journal.parse_value(name, before) for name, (before, _after) in last_event.changes.items()}
 
     def _update(
         self,
@@ -220,18 +294,20 @@ class EnrollmentBatch:
         action: Action,
         decision: Decision,
         reason: str = "",
+        *,
+        by_system: bool = False,
     ) -> None:
-        from_status = enrollment.status
+        from_status, from_grade = enrollment.status, enrollment.grade
         if enrollment.pk:
             self.updated[enrollment.pk] = enrollment
         enrollment.status = status
-        changes = log.diff(fields, enrollment)
+        changes = journal.diff(fields, enrollment)
         for name, value in fields.items():
             setattr(enrollment, name, value)
         enrollment.version += 1
         enrollment.updated_at = self.context.now
-        self.context.apply_change(enrollment, before=from_status)
-        self._add_event(enrollment, from_status, changes, action, decision, reason)
+        self.context.apply_change(enrollment, before=from_status, grade_before=from_grade)
+        self._add_event(enrollment, from_status, changes, action, decision, reason, by_system=by_system)
 
     def _add_event(
         self,
@@ -241,11 +317,17 @@ class EnrollmentBatch:
         action: Action,
         decision: Decision,
         reason: str,
+        *,
+        by_system: bool = False,
     ) -> None:
         """
-        Add a journal entry. A promotion or pass-over has no actor and the channel system, but the same request id.
+        Add a journal entry.
+
+        A promotion or pass-over has no actor and the channel system, but the same request id. So has the end of the
+        enrollment that a promotion replaces (``by_system``); it belongs to no import, whose undo does not end the
+        promotion either.
         """
-        is_system_generated = action in SYSTEM_ACTIONS
+        is_system_generated = by_system or action in SYSTEM_ACTIONS
         event = clone_instance(
             EVENT_TEMPLATE,
             action=action,
@@ -258,9 +340,9 @@ class EnrollmentBatch:
             reason=reason,
             reason_parts=parts_to_json(reason),
             waived=list(decision.waived),
-            refusals=[refusal.code for refusal in decision.refusals],
+            refusals=decision.refusal_codes,
             request_id=self.actor.request_id,
-            file_import_id=self.actor.import_id,
+            file_import_id=None if by_system else self.actor.import_id,
         )
         event._state.fields_cache = {"enrollment": enrollment}
         self.events.append(event)

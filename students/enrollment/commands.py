@@ -1,17 +1,13 @@
-"""Commands (requested changes of a student's enrollment in a course), their actors and their outcomes."""
+"""Commands: requested changes of a student's enrollment in a course."""
 
-from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from school.access.row_scope import RowScope
-from school.refusals import Refusal
-from students.models import Action, Channel, StudentCourse
+from students.models import Action
 
 
 class OnFull(StrEnum):
-    """The action for an enrollment if no seat is free."""
+    """Says what a command to enroll does if no seat is free."""
 
     REJECT = "reject"
     WAITLIST = "waitlist"
@@ -22,8 +18,10 @@ class EnrollmentCommand(NamedTuple):
     A requested change. ``grade`` None leaves the grade unchanged.
 
     ``waived_codes`` has the codes of rules to override for this command; it requires a ``reason``, and an actor that
-    may waive rules. ``only_if_changed_by_import`` is the id of an import if the command may undo only what that import
-    did. ``if_version`` is the id and the version of the enrollment if the command applies to that version only.
+    may waive rules. ``only_if_changed_by_import`` has the id of an import if the command may only undo a change by that
+    import. ``if_version`` has an id and a version if the command is valid only for the enrollment with this id in this
+    version. ``instead_of`` has the id of a course for a swap: the student leaves it when the command, or a later
+    promotion, gives the student a seat.
     """
 
     action: Action
@@ -35,43 +33,13 @@ class EnrollmentCommand(NamedTuple):
     waived_codes: frozenset[str] = frozenset()
     only_if_changed_by_import: int | None = None
     if_version: tuple[int, int] | None = None
+    instead_of: int | None = None
 
     @property
     def key(self) -> tuple[int, int]:
         return self.student_id, self.course_id
 
-
-@dataclass(frozen=True, slots=True)
-class ActorContext:
-    """
-    The actor, channel, import, request and time of a command, which the journal stores. ``at`` None means now.
-
-    ``row_scope`` are the caller's: messages to a limited client name no course outside its limits.
-    """
-
-    channel: Channel
-    actor_id: int | None = None
-    request_id: str = ""
-    at: datetime | None = None
-    may_waive: bool = False
-    import_id: int | None = None
-    row_scope: RowScope | None = None
-
-
-class Outcome(NamedTuple):
-    """
-    The result of a command: ``changed``, unchanged, or refused with all reasons in ``refusals``.
-
-    ``created`` is True if the command began a new enrollment. A waitlisted enrollment that gets a seat by a waiver is
-    changed, not created.
-    """
-
-    command: EnrollmentCommand
-    enrollment: StudentCourse | None
-    changed: bool
-    refusals: tuple[Refusal, ...] = ()
-    created: bool = False
-
     @property
-    def accepted(self) -> bool:
-        return not self.refusals
+    def keys(self) -> tuple[tuple[int, int], ...]:
+        """The ids of the student and of each course that the command may change."""
+        return (self.key,) if self.instead_of is None else (self.key, (self.student_id, self.instead_of))

@@ -9,28 +9,40 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
-from django.db.models import Count, DateTimeField, F, Max, Q, QuerySet, Value
+from django.db.models import Count, DateTimeField, F, Max, QuerySet, Value
 from django.utils import timezone
 
 from bulk.models import Import, State
-from courses.models import Course
+from courses.grades import make_table
+from courses.models import Course, Grade, has_other_sections
+from courses.prerequisite_items import all_codes, minimum_grades
 from courses.prerequisites import visible_codes
 from school.access.row_scope import RowScope
 from school.db.compiled_queries import PreparedQuery, run_pipeline
-from school.db.instances import instances_from_rows
-from school.db.lookups import pair_in
-from students.enrollment.commands import ActorContext, EnrollmentCommand
-from students.enrollment.context import SYSTEM_ACTIONS, DecisionContext
+from school.db.fast_model_instances import instances_from_rows
+from students.enrollment.actor_context import ActorContext
+from students.enrollment.commands import EnrollmentCommand
+from students.enrollment.decision_context import SYSTEM_ACTIONS, DecisionContext
+from students.enrollment.other_courses_loading import (
+    dependent_waits,
+    leaving_students,
+    load_other_courses,
+    with_dependent_waits,
+)
 from students.enrollment.transitions import is_unconditional_noop
-from students.events.log import TRACKED_FIELDS
+from students.enrollment.waitlist_loading import LATEST_ENROLLMENTS, enrollments_of, load_swaps, load_waitlists
+from students.events.journal import TRACKED_FIELDS
 from students.lookup import STUDENTS_BY_ID
-from students.models import Action, EnrollmentEvent, Status, Student, StudentCourse
+from students.models import Action, EnrollmentEvent, Hold, Status, Student, StudentCourse
 from students.seats import annotate_seats, get_seats
 
 # All queries take lists of ids, so that one command uses the same statements as a thousand.
-LOCK_COURSES: PreparedQuery[Course] = PreparedQuery(lambda ids: _lock_courses(ids))
+LOCK_COURSES: PreparedQuery[Course] = PreparedQuery(lambda ids: _locked(Course.objects.filter(pk__any_of=ids)))
+# In addition, the courses in which students who leave a course may get a seat. They are in the same statement, so all
+# courses are locked in one order, and a transaction that frees nothing for another course needs no other query.
+LOCK_COURSES_AND_WAITS: PreparedQuery[Course] = PreparedQuery(lambda *ids: _locked(with_dependent_waits(*ids)))
 # The number of enrolled students per course with a capacity, and of waitlisted students per course; only rows of
-# waitlisted students have ``last_waitlisted_at``.
+# waitlisted students have ``last_waitlisted_at``. A count of 0 means that there are other sections of the course.
 SEAT_COUNTS: PreparedQuery[Any] = PreparedQuery(
     lambda ids: (
         _count_by_course(StudentCourse.objects.enrolled().filter(course__in=_with_capacity(ids)))
@@ -39,30 +51,35 @@ SEAT_COUNTS: PreparedQuery[Any] = PreparedQuery(
             _count_by_course(StudentCourse.objects.waitlisted().filter(course__pk__any_of=ids)).annotate(
                 newest=Max("waitlisted_at")
             ),
+            Course.objects.filter(has_other_sections(), pk__any_of=ids)
+            .order_by()
+            .values_list("pk")
+            .annotate(count=Value(0), newest=Value(None, DateTimeField())),
             all=True,
         )
     )
 )
 COURSES_WITH_SEATS: PreparedQuery[Course] = PreparedQuery(
-    lambda ids: annotate_seats(Course.objects.filter(pk__any_of=ids).select_related("term").order_by("pk"))
+    lambda ids: _with_seats(Course.objects.filter(pk__any_of=ids))
+)
+COURSES_WITH_SEATS_AND_WAITS: PreparedQuery[Course] = PreparedQuery(
+    lambda *ids: _with_seats(with_dependent_waits(*ids))
 )
 # Transactions that deactivate, erase or delete a student lock it FOR UPDATE, which conflicts with FOR KEY SHARE. Other
 # changes of the student, and other enrollments of the student, do not wait; FOR SHARE would block every change of a
 # name.
 KEY_SHARE = "FOR KEY SHARE"
 LOCK_STUDENTS: PreparedQuery[Student] = PreparedQuery(lambda ids: _students_by_id(ids), KEY_SHARE)
-# The latest row of a key comes last: an open row is always newer than the ended ones.
-LATEST_ENROLLMENTS: PreparedQuery[StudentCourse] = PreparedQuery(lambda *keys: _enrollments_of(*keys))
 DECISION_COLUMNS = ("id", "student_id", "course_id", "status", *TRACKED_FIELDS, "version")
 LATEST_PARTIAL_ROWS: PreparedQuery[Any] = PreparedQuery(
-    lambda *keys: _enrollments_of(*keys).values_list(*DECISION_COLUMNS)
+    lambda *keys: enrollments_of(*keys).values_list(*DECISION_COLUMNS)
 )
 STUDENT_ACTIVE: PreparedQuery[Any] = PreparedQuery(
-    lambda ids: _students_by_id(ids).values_list("pk", "is_active"), KEY_SHARE
+    lambda ids: _students_by_id(ids).values_list("pk", "is_active", "has_holds"), KEY_SHARE
 )
 
-# The actions that can free a seat.
-SEAT_FREEING_ACTIONS = (Action.DROP, Action.COMPLETE, Action.UNDO)
+NONE = 0  # the id of no row; an empty list is no value for a prepared query
+GRADES: PreparedQuery[Any] = PreparedQuery(lambda: Grade.objects.values_list("code", "passes", "rank"))
 
 
 def lock_and_load(
@@ -81,14 +98,22 @@ def lock_and_load(
     course_ids_to_load = _course_ids_to_load(commands, context) | set(course_ids)
     unlocked = list(course_ids_to_load - context.courses.keys())
     # Sent together; each statement starts when the one before it has its locks and has finished.
-    locked_courses, counts, *student_results = run_pipeline(
-        (LOCK_COURSES, [unlocked]),
+    locked_courses, counts, grades, *student_results = run_pipeline(
+        _courses_query(commands, unlocked, LOCK_COURSES, LOCK_COURSES_AND_WAITS),
         (SEAT_COUNTS, [unlocked]),
+        _grades_query(commands),
         *_student_queries(commands, context, LOCK_STUDENTS),
     )
-    context.courses.update((course.pk, course) for course in locked_courses)
+    waits = {course.pk for course in locked_courses} - course_ids_to_load
     _store_seat_counts(counts, context)
-    _load_remaining_facts(commands, context, actor, course_ids_to_load, LOCK_STUDENTS, student_results)
+    _store_seat_counts(SEAT_COUNTS(list(waits - context.courses.keys())), context)
+    context.courses.update((course.pk, course) for course in locked_courses)
+    _store_waits(commands, context, waits)
+    course_ids_to_load |= waits
+    context.grades = make_table(grades) if _sets_grades(commands) else None
+    missing = _load_remaining_facts(commands, context, actor, course_ids_to_load, LOCK_STUDENTS, student_results)
+    if missing:
+        lock_and_load(commands, context, actor, course_ids=(course_ids_to_load - waits) | missing)
 
 
 def load_unlocked(
@@ -105,14 +130,24 @@ def load_unlocked(
     was correct at that instant.
     """
     course_ids_to_load = _course_ids_to_load(commands, context) | set(course_ids)
-    courses, *student_results = run_pipeline(
-        (COURSES_WITH_SEATS, [list(course_ids_to_load)]), *_student_queries(commands, context, STUDENTS_BY_ID)
+    courses, grades, *student_results = run_pipeline(
+        _courses_query(commands, list(course_ids_to_load), COURSES_WITH_SEATS, COURSES_WITH_SEATS_AND_WAITS),
+        _grades_query(commands),
+        *_student_queries(commands, context, STUDENTS_BY_ID),
     )
+    context.grades = make_table(grades) if _sets_grades(commands) else None
     for course in courses:
         seats = get_seats(course)
         context.courses[course.pk] = course
         context.seats_taken[course.pk], context.waitlist_lengths[course.pk] = seats.taken, seats.waiting
-    _load_remaining_facts(commands, context, actor, course_ids_to_load, STUDENTS_BY_ID, student_results)
+        if course.has_sections:
+            context.with_sections.add(course.pk)
+    waits = {course.pk for course in courses} - course_ids_to_load
+    _store_waits(commands, context, waits)
+    course_ids_to_load |= waits
+    missing = _load_remaining_facts(commands, context, actor, course_ids_to_load, STUDENTS_BY_ID, student_results)
+    if missing:
+        load_unlocked(commands, context, actor, course_ids=(course_ids_to_load - waits) | missing)
 
 
 def _load_remaining_facts(
@@ -122,86 +157,115 @@ def _load_remaining_facts(
     course_ids_to_load: set[int],
     students: PreparedQuery[Student],
     student_results: Sequence[list[Any]],
-) -> None:
-    """Read the clock, waitlists, prerequisites and journal, after the courses and their seats."""
-    context.now = actor.at or timezone.now()  # after the locks: a request that acquires them later has a later time
+) -> set[int]:
+    """
+    Read the clock, waitlists, prerequisites and journal, after the courses and their seats.
+
+    Return the ids of other courses that must be loaded too, which only these facts show.
+    """
+    # Read the clock only now: a request that acquires the locks later must have a later time.
+    context.now = actor.at or timezone.now()
     context.__dict__.pop("today", None)
     context.may_waive = actor.may_waive
-    _load_waitlists(commands, context, course_ids_to_load & context.courses.keys(), students)
+    load_waitlists(commands, context, course_ids_to_load & context.courses.keys(), students)
     _store_students(commands, context, *student_results)
+    missing = load_swaps(context, students)
+    load_other_courses(commands, context, actor.row_scope, locking=students is LOCK_STUDENTS)
     _load_completed(context, course_ids_to_load, actor.row_scope)
     _load_last_events(commands, context)
+    return missing | _courses_by_restored_grades(commands, context)
 
 
 def _course_ids_to_load(commands: Iterable[EnrollmentCommand], context: DecisionContext) -> set[int]:
     """Return the ids of the commands' courses, and of other courses for which they may qualify waitlisted students."""
     _load_other_waitlists(commands, context)
     others = (course_id for courses in context.other_waitlists.values() for course_id in courses)
-    return {*(command.course_id for command in commands), *others}
+    return {*(course_id for command in commands for _student, course_id in command.keys), *others}
+
+
+def courses_with_qualifiable_students(student_ids: Iterable[int] | None = None) -> list[int]:
+    """Return the ids of courses with prerequisites on whose waitlists these students are; by default, any students."""
+    waitlisted = StudentCourse.objects.waitlisted().exclude(course__prerequisites=[])
+    if student_ids is not None:
+        waitlisted = waitlisted.filter(student__pk__any_of=list(student_ids))
+    return list(waitlisted.order_by("course").values_list("course", flat=True).distinct())
+
+
+def _sets_grades(commands: Iterable[EnrollmentCommand]) -> bool:
+    return any(command.grade and command.action == Action.COMPLETE for command in commands)
+
+
+def _grades_query(commands: Iterable[EnrollmentCommand]) -> tuple[PreparedQuery[Any], Sequence[Any]]:
+    """Return the query of the table of grades; it is not run if no command sets a grade."""
+    return GRADES, [] if _sets_grades(commands) else [[]]
+
+
+def _may_pass(command: EnrollmentCommand, context: DecisionContext) -> bool:
+    """Return True if the student may pass the course by the command: a completion, or the undo of another grade."""
+    if command.action != Action.UNDO:
+        return command.action == Action.COMPLETE
+    last = context.last_events.get(command.key)
+    return last is not None and last.from_status == last.to_status == Status.COMPLETED and "grade" in last.changes
 
 
 def _load_other_waitlists(commands: Iterable[EnrollmentCommand], context: DecisionContext) -> None:
     """
-    Find the courses with prerequisites in which students of COMPLETE commands are waitlisted.
+    Find the courses with prerequisites in which students are waitlisted that may pass a course by a command.
 
-    A completion may qualify the student for a seat there, so these courses must be locked too.
+    The student may qualify for a seat there, so these courses must be locked too.
     """
-    completing = {command.student_id for command in commands if command.action == Action.COMPLETE}
+    passing = {command.student_id for command in commands if _may_pass(command, context)}
     context.other_waitlists = {}
-    if not completing:
+    if not passing:
         return
-    waitlisted = StudentCourse.objects.waitlisted().filter(student__pk__any_of=list(completing))
+    waitlisted = StudentCourse.objects.waitlisted().filter(student__pk__any_of=list(passing))
     with_prerequisites = waitlisted.exclude(course__prerequisites=[]).order_by("course")
     for student_id, course_id in with_prerequisites.values_list("student", "course"):
         context.other_waitlists.setdefault(student_id, []).append(course_id)
 
 
+def _store_waits(commands: Iterable[EnrollmentCommand], context: DecisionContext, course_ids: set[int]) -> None:
+    """Add the courses that depend on others to those in which students are waitlisted who may leave a course."""
+    if course_ids:
+        waits = dependent_waits(leaving_students(commands)).filter(course__in=course_ids).order_by("course")
+        for student_id, course_id in waits.values_list("student", "course"):
+            context.other_waitlists.setdefault(student_id, []).append(course_id)
+
+
 def _store_seat_counts(counts: Iterable[tuple[int, int, Any]], context: DecisionContext) -> None:
     for course_id, count, last_waitlisted_at in counts:
-        if last_waitlisted_at is None:
+        if not count:
+            context.with_sections.add(course_id)
+        elif last_waitlisted_at is None:
             context.seats_taken[course_id] = count
         else:
             context.waitlist_lengths[course_id] = count
             context.last_waitlisted_at[course_id] = last_waitlisted_at
 
 
-def _load_waitlists(
+def _locked(courses: QuerySet[Course]) -> QuerySet[Course]:
+    return courses.select_related("term").order_by("pk").select_for_update(of=("self",), no_key=True)
+
+
+def _with_seats(courses: QuerySet[Course]) -> QuerySet[Course]:
+    return annotate_seats(courses.select_related("term").order_by("pk")).annotate(has_sections=has_other_sections())
+
+
+def _courses_query(
     commands: Iterable[EnrollmentCommand],
-    context: DecisionContext,
-    course_ids: Iterable[int],
-    students: PreparedQuery[Student],
-) -> None:
-    """Read the waitlists of courses with a seat that is or may become free, with waivers and pass-overs."""
-    freed_ids = {command.course_id for command in commands if command.action in SEAT_FREEING_ACTIONS}
-    may_gain_seat = {pk for pk in course_ids if pk in freed_ids or context.has_seat(pk)}
-    with_waiters = {pk for pk in may_gain_seat if context.waitlist_lengths[pk]}
-    # With the empty ones too: a student that joins one in this batch must be in it for the later commands.
-    context.waitlists = {pk: [] for pk in may_gain_seat}
-    context.waitlist_waivers, context.last_pass_over_codes = {}, {}
-    if not with_waiters:
-        return
-    waiters = list(StudentCourse.objects.in_waitlist_order().filter(course__in=with_waiters))
-    students_by_id = {student.pk: student for student in students(list({waiter.student_id for waiter in waiters}))}
-    for waiter in waiters:
-        if waiter.student_id in students_by_id:
-            waiter.course, waiter.student = context.courses[waiter.course_id], students_by_id[waiter.student_id]
-            context.waitlists[waiter.course_id].append(waiter)
-    waitlist_events = EnrollmentEvent.objects.filter(
-        Q(action=Action.ENROLL, to_status=Status.WAITLISTED) & ~Q(waived=[]) | Q(action=Action.PASS_OVER),
-        enrollment__pk__any_of=[waiter.pk for waiter in waiters],
-    )
-    keys = {waiter.pk: waiter.key for waiter in waiters}
-    for event in waitlist_events.order_by("pk"):
-        key = keys[event.enrollment_id]
-        if event.action == Action.PASS_OVER:
-            context.last_pass_over_codes[key] = event.refusals
-        else:
-            context.waitlist_waivers[key] = frozenset(event.waived)
+    ids: list[int],
+    courses: PreparedQuery[Course],
+    courses_and_waits: PreparedQuery[Course],
+) -> tuple[PreparedQuery[Course], Sequence[Any]]:
+    """
+    Return the query of courses.
 
-
-def _lock_courses(ids: Collection[int]) -> QuerySet[Course]:
-    courses = Course.objects.filter(pk__any_of=ids).select_related("term").order_by("pk")
-    return courses.select_for_update(of=("self",), no_key=True)
+    If a seat may become free, it includes the courses in which students may get a seat who leave one of these courses,
+    or who wait for one of these and will leave another one.
+    """
+    students = leaving_students(commands)
+    may_free_seats = students or (ids and not commands)
+    return (courses_and_waits, [ids or [NONE], students or [NONE]]) if may_free_seats else (courses, [ids])
 
 
 def _students_by_id(ids: Collection[int]) -> QuerySet[Student]:
@@ -216,15 +280,11 @@ def _count_by_course(enrollments: QuerySet[StudentCourse]) -> QuerySet[Any, Any]
     return enrollments.order_by().values_list("course").annotate(Count("pk"))
 
 
-def _enrollments_of(students: Collection[int], courses: Collection[int]) -> QuerySet[StudentCourse]:
-    return StudentCourse.objects.filter(pair_in("student_id", "course_id", students, courses)).order_by("pk")
-
-
 def _student_queries(
     commands: Collection[EnrollmentCommand], context: DecisionContext, students: PreparedQuery[Student]
 ) -> Iterator[tuple[PreparedQuery[Any], Sequence[Any]]]:
     """Yield the queries about the students of the commands: their enrollments in the courses, and the students."""
-    keys = {command.key for command in commands}
+    keys = {key for command in commands for key in command.keys}
     id_lists = [key[0] for key in keys], [key[1] for key in keys]
     if context.partial_rows:
         yield LATEST_PARTIAL_ROWS, id_lists
@@ -240,7 +300,7 @@ def _store_students(
     students: Collection[Student] = (),
 ) -> None:
     """Store the results in the context, and set the enrollments' course and student."""
-    keys = {command.key for command in commands}
+    keys = {key for command in commands for key in command.keys}
     rows = (
         instances_from_rows(StudentCourse, DECISION_COLUMNS, enrollments) if context.partial_rows else iter(enrollments)
     )
@@ -250,26 +310,50 @@ def _store_students(
     waitlisted_students = [waiter.student for waiter in waiters_by_key.values()]
     if context.partial_rows:
         undecided_ids = {command.student_id for command in commands if not is_unconditional_noop(command, context)}
-        context.student_is_active = dict(STUDENT_ACTIVE(list(undecided_ids)))
+        flags = STUDENT_ACTIVE(list(undecided_ids))
+        context.student_is_active = {pk: is_active for pk, is_active, _has_holds in flags}
+        held = {pk for pk, _is_active, has_holds in flags if has_holds}
     else:
         context.students = {student.pk: student for student in [*students, *waitlisted_students]}
         context.student_is_active = {pk: student.is_active for pk, student in context.students.items()}
         for row in context.latest_enrollments.values():
             context.set_related_objects(row)
+        held = {pk for pk, student in context.students.items() if student.has_holds}
     context.student_is_active |= {student.pk: student.is_active for student in waitlisted_students}
+    held |= {student.pk for student in waitlisted_students if student.has_holds}
+    context.holds = Hold.objects.open_by_student(held)
 
 
 def _load_completed(context: DecisionContext, course_ids_to_load: set[int], row_scope: RowScope | None) -> None:
-    """Count the students' completed enrollments in prerequisites of the courses."""
-    context.completed = Counter()
-    prerequisite_codes = {
-        code for pk in course_ids_to_load & context.courses.keys() for code in context.courses[pk].prerequisites
-    }
-    if prerequisite_codes:
-        completed = StudentCourse.objects.completed().filter(course__code__in=prerequisite_codes)
-        of_students = completed.filter(student__pk__any_of=context.student_is_active.keys())
-        context.completed.update(of_students.values_list("student", "course__code"))
-        context.visible_codes = visible_codes(row_scope)
+    """Count the students' completed enrollments in prerequisites and corequisites of the courses."""
+    context.completed, context.completed_with = Counter(), Counter()
+    courses = [context.courses[pk] for pk in course_ids_to_load & context.courses.keys()]
+    items = [item for course in courses for item in (*course.prerequisites, *course.corequisites)]
+    if not items:
+        return
+    completed = StudentCourse.objects.completed().filter(course__code__in=all_codes(items))
+    of_students = completed.filter(student__pk__any_of=context.student_is_active.keys())
+    rows = list(of_students.values_list("student", "course__code", "grade"))
+    if context.grades is None and (any(grade for *_key, grade in rows) or minimum_grades(items)):
+        context.grades = make_table(GRADES())
+    for row in rows:
+        context.count_completion(*row)
+    context.visible_codes = visible_codes(row_scope)
+
+
+def _courses_by_restored_grades(commands: Collection[EnrollmentCommand], context: DecisionContext) -> set[int]:
+    """
+    Return the courses for which students may qualify by an undo of a changed grade, if they are not loaded yet.
+
+    Only the journal says what an undo restores, so they are found, and locked, after the other courses.
+    """
+    if not any(command.action == Action.UNDO and _may_pass(command, context) for command in commands):
+        return set()
+    if context.grades is None:
+        context.grades = make_table(GRADES())
+    if not context.grades:
+        return set()
+    return _course_ids_to_load(commands, context) - context.courses.keys()
 
 
 def effective_events() -> QuerySet[EnrollmentEvent]:

@@ -1,15 +1,17 @@
-"""The preview of commands: an outcome for each command, and the promotions that follow from them."""
+"""A preview of commands: the outcome of each command, and the promotions that the commands would cause."""
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from students.enrollment.batch import EnrollmentBatch
-from students.enrollment.commands import Outcome
-from students.enrollment.context import SYSTEM_ACTIONS
-from students.models import EnrollmentEvent, StudentCourse
+from students.enrollment.decision_context import SYSTEM_ACTIONS
+from students.enrollment.lost_prerequisites import lost_corequisites, lost_prerequisites
+from students.enrollment.outcomes import Outcome
+from students.models import LEFT_STATUSES, EnrollmentEvent, Status, StudentCourse
+from students.seats import Seats
 
 
 class PlannedAction(NamedTuple):
@@ -20,7 +22,12 @@ class PlannedAction(NamedTuple):
 
 
 class SideEffect(NamedTuple):
-    """A system-generated journal entry, with its enrollment: writing may clear the reference in the entry."""
+    """
+    A journal entry that is added because of a command, such as a promotion or the end of the enrollment that a swap
+    replaces, with its enrollment.
+
+    The enrollment is stored here, too, because writing the entry may clear its reference to the enrollment.
+    """
 
     event: EnrollmentEvent
     enrollment: StudentCourse
@@ -30,13 +37,19 @@ class SideEffect(NamedTuple):
 class Preview:
     """
     The result of commands: ``planned_actions`` in the order of the commands, and the promotions and pass-overs that
-    they cause in ``side_effects``.
+    they cause in ``side_effects``. ``seats`` has the seats of each course after the commands, by its id.
+    ``losing_prerequisites`` has the ids of the open enrollments whose prerequisites changed grades no longer meet, and
+    ``losing_corequisites`` those of courses that require a course which the student leaves.
 
-    ``committed`` is True if the result was written, False if it is a preview. The events of a preview have no ids.
+    ``committed`` is True if the result was written to the database, False for a mere preview. The journal entries of a
+    mere preview have no ids.
     """
 
     planned_actions: tuple[PlannedAction, ...]
     side_effects: tuple[SideEffect, ...]
+    seats: Mapping[int, Seats]
+    losing_prerequisites: frozenset[int] = frozenset()
+    losing_corequisites: frozenset[int] = frozenset()
     committed: bool = False
 
     @property
@@ -44,7 +57,7 @@ class Preview:
         """
         A hash that is equal for two previews with the same results for the same enrollments.
 
-        It contains no times, since time passes between the preview and the confirmation.
+        No times are part of the hash, because time passes between the preview and the confirmation.
         """
         digests = [*map(_action_digest, self.planned_actions), *(_event_digest(*each) for each in self.side_effects)]
         return hashlib.sha256(json.dumps(digests).encode()).hexdigest()
@@ -52,15 +65,35 @@ class Preview:
 
 def build_preview(batch: EnrollmentBatch) -> Preview:
     """Return the decisions of a batch as a preview that is not committed."""
-    own_events = (event for event in batch.events if event.action not in SYSTEM_ACTIONS)
+    swapped = {id(event) for event in batch.swapped}
+    is_own = [event.action not in SYSTEM_ACTIONS and id(event) not in swapped for event in batch.events]
+    own_events = (event for event, own in zip(batch.events, is_own, strict=True) if own)
     side_effects = tuple(
-        SideEffect(event, event.enrollment) for event in batch.events if event.action in SYSTEM_ACTIONS
+        SideEffect(event, event.enrollment) for event, own in zip(batch.events, is_own, strict=True) if not own
     )
-    return Preview(tuple(_planned_actions(batch.outcomes, own_events)), side_effects)
+    context = batch.context
+    seats = {
+        pk: Seats(course.capacity, context.seats_taken[pk], context.waitlist_lengths[pk])
+        for pk, course in context.courses.items()
+    }
+    lost = lost_prerequisites([(event, event.enrollment) for event in batch.events], context.grades)
+    losing = frozenset[int]().union(*lost.values())
+    left = [event.enrollment for event in batch.events if _has_left(event)]
+    return Preview(
+        tuple(_planned_actions(batch.outcomes, own_events)), side_effects, seats, losing, lost_corequisites(left)
+    )
+
+
+def _has_left(event: EnrollmentEvent) -> bool:
+    return event.from_status == Status.ENROLLED and event.to_status in LEFT_STATUSES
 
 
 def _planned_actions(outcomes: Iterable[Outcome], own_events: Iterator[EnrollmentEvent]) -> Iterator[PlannedAction]:
-    """Yield a planned action for each outcome. Outcomes that changed something and entries come in the same order."""
+    """
+    Yield a planned action for each outcome.
+
+    The journal entries are in the order of the outcomes that changed something.
+    """
     for outcome in outcomes:
         yield PlannedAction(outcome, next(own_events) if outcome.changed else None)
 

@@ -28,18 +28,21 @@ from django.utils import timezone
 
 from courses.models import Course
 from school.db.compiled_queries import PreparedQuery
-from students.enrollment.commands import ActorContext, Outcome
+from students.enrollment.actor_context import ActorContext
+from students.enrollment.outcomes import Outcome
 from students.models import Channel, RefusedAct, Student
 
-# The channels whose refusals are recorded. An import reports its refused rows itself, and a command prints them.
+# The channels whose refusals are recorded. Imports and management commands report their refusals to the user
+# themselves.
 LOGGED_CHANNELS = {Channel.API, Channel.ADMIN}
-# Codes of mistakes in a request. They are not recorded, since they are not about a student who wants a seat.
+# Codes that report a mistake in the request. These refusals are not recorded, since no student was refused a seat.
 IGNORED_CODES = {"student_not_found", "course_not_found", "changed_meanwhile"}
-MAX_PENDING = 20_000  # refusals in memory at a time
-BATCH_SIZE = 1_000  # rows per INSERT statement
-# Errors that are caused by the rows themselves: another attempt would fail in the same way.
+MAX_PENDING = 20_000  # the maximum number of refusals in memory
+BATCH_SIZE = 1_000  # the number of rows in one INSERT statement
+# Errors caused by the content of the rows. Another attempt to write the same rows would fail again.
 PERMANENT_ERRORS = (DataError, IntegrityError, NotSupportedError, ProgrammingError)
-# The lock prevents the deletion of the row before the refusal is written. Erased students must have no refusals.
+# FOR KEY SHARE keeps other transactions from deleting or erasing the student before the refusal is written: an erased
+# student must have no refusals.
 LOCK_COURSE_IDS: PreparedQuery[Any] = PreparedQuery(
     lambda ids: Course.objects.filter(pk__any_of=ids).order_by("pk").values_list("pk"), "FOR KEY SHARE"
 )
@@ -59,7 +62,7 @@ class RefusalEntry(NamedTuple):
 
 RefusalEntries = Mapping[tuple[int, int], RefusalEntry]
 
-_pending: dict[tuple[int, int], RefusalEntry] = {}  # by student id and course id
+_pending: dict[tuple[int, int], RefusalEntry] = {}  # the refusals in memory, by the ids of student and course
 _lock = Lock()
 _timer: Timer | None = None
 
@@ -94,7 +97,7 @@ def flush() -> None:
     While the database is unavailable they stay in memory and are written later. A row that the database rejects
     permanently is dropped, and its ids are logged.
     """
-    global _timer  # one for the process
+    global _timer  # each process has one thread that writes refusals
     with _lock:
         entries, _timer = dict(_pending), None
         _pending.clear()
@@ -120,7 +123,8 @@ def _store(entries: RefusalEntries) -> None:
     students = {pk for (pk,) in LOCK_STUDENT_IDS(sorted({student for student, _course in entries}))}
     rows = [
         RefusedAct(day=timezone.localdate(entry.at), student_id=student, course_id=course, **entry._asdict())
-        for (student, course), entry in sorted(entries.items())  # in one order, so that two processes cannot deadlock
+        # All processes lock the rows in this order, so that no deadlock is possible.
+        for (student, course), entry in sorted(entries.items())
         if student in students and course in courses
     ]
     RefusedAct.objects.bulk_create(
@@ -143,7 +147,7 @@ def _store_one_by_one(entries: RefusalEntries) -> None:
 
 
 def _codes(outcome: Outcome) -> str:
-    """Return the codes of an outcome, separated by blanks, each once: an outcome may have a code many times."""
+    """Return the different codes of an outcome, separated by blanks."""
     codes = dict.fromkeys(refusal.code for refusal in outcome.refusals)
     return " ".join(code for code in codes if code not in IGNORED_CODES)
 
@@ -157,7 +161,11 @@ def _schedule() -> None:
 
 
 def _flush_and_close() -> None:
-    """Write the refusals, in the thread of the timer or at exit, and close the database connection of the thread."""
+    """
+    Write the refusals, and close the database connection of this thread.
+
+    The timer's thread and the exit of the process call this.
+    """
     try:
         flush()
     finally:

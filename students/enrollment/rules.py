@@ -1,71 +1,39 @@
 """
-The enrollment rules: pure functions of a command and the decision context, and the decision by all of them.
+The enrollment rules: pure functions of a command and the facts in the decision context.
 
-A rule returns the reason why the command is refused, or None. It makes no queries, writes and logs nothing, and uses
-the time of the context. All rules of an action are evaluated, so that a refusal lists all reasons.
+A rule returns the reasons why the command is refused: one, several or none. It makes no queries, writes and logs
+nothing, and uses the time of the context. All rules of an action are evaluated, so that a refusal lists all reasons.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy
 
+from courses.grades import unknown_grade_message
 from courses.lookup import course_not_found
+from courses.meetings import meeting_conflict
 from courses.models import Course
-from courses.prerequisites import list_codes
+from courses.prerequisites import list_items
+from school.fields import format_credits
 from school.i18n.stored_messages import format_instant
 from school.i18n.stored_messages import translatable as _
 from school.refusals import Refusal, version_conflict
 from students.enrollment.commands import EnrollmentCommand
-from students.enrollment.context import DecisionContext
+from students.enrollment.decision_context import DecisionContext
+from students.enrollment.rule import Rule, rule
 from students.enrollment.transitions import (
     ALLOWED_FROM,
     COURSE_FULL,
     accepts_waitlist,
     allowed_actions,
     can_take_seat,
+    gains_seat,
     is_noop,
     next_status,
+    reopens,
 )
 from students.lookup import student_not_found
 from students.models import ENDED_STATUSES, OPEN_STATUSES, Action, Status
-
-RuleCheck = Callable[[EnrollmentCommand, DecisionContext], str | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """
-    A check with the code and the title of its refusal. ``explanation`` is its docstring, which is shown to users.
-
-    A ``waivable`` rule is evaluated like any other, but an actor with that permission can override it for a command.
-    """
-
-    code: str
-    title: str | Promise
-    check: RuleCheck
-    waivable: bool = False
-
-    def __call__(self, command: EnrollmentCommand, context: DecisionContext) -> Refusal | None:
-        message = self.check(command, context)
-        return self.refusal(message) if message else None
-
-    def refusal(self, message: str) -> Refusal:
-        return Refusal(self.code, message, str(self.title))
-
-    @property
-    def name(self) -> str:
-        return self.check.__name__
-
-    @property
-    def explanation(self) -> str:
-        return self.check.__doc__ or ""
-
-
-def rule(code: str, title: str | Promise, *, waivable: bool = False) -> Callable[[RuleCheck], Rule]:
-    """Decorate a function that returns the message of a refusal, or None, to make it a ``Rule``."""
-    return lambda check: Rule(code, title, check, waivable)
 
 
 @rule("student_inactive", gettext_lazy("Student is not active"))
@@ -74,6 +42,17 @@ def student_is_active(command: EnrollmentCommand, context: DecisionContext) -> s
     if not context.student_is_active[command.student_id]:
         return _("This student is not active.")
     return None
+
+
+@rule("on_hold", gettext_lazy("Student is on hold"), waivable=True)
+def has_no_hold(command: EnrollmentCommand, context: DecisionContext) -> list[str]:
+    """A student with a hold cannot enroll in the courses that it applies to. Each hold is a reason of its own."""
+    # The message, which the journal keeps, names the code only: the reason of a hold is not for everybody.
+    return [
+        _("This student has the hold %(code)s.") % {"code": hold.code}
+        for hold in context.holds.get(command.student_id, ())
+        if hold.applies_to(context.courses[command.course_id].term_id, context.today)
+    ]
 
 
 @rule("course_inactive", gettext_lazy("Course is not active"))
@@ -117,15 +96,76 @@ def term_has_not_ended(command: EnrollmentCommand, context: DecisionContext) -> 
 
 @rule("prerequisite_missing", gettext_lazy("Prerequisite missing"), waivable=True)
 def prerequisites_are_completed(command: EnrollmentCommand, context: DecisionContext) -> str | None:
-    """A student must have completed the prerequisites of a course, in any term."""
+    """A student must have passed the prerequisites of a course, in any term."""
     course = context.courses[command.course_id]
-    missing = [code for code in course.prerequisites if (command.student_id, code) not in context.completed]
+    missing = [item for item in course.prerequisites if not context.meets(command.student_id, item)]
     if missing:
-        # The journal records why a waitlisted student is passed over; its readers are not only the caller.
+        # The refusal of a promotion names all codes, because the journal stores it for all of its readers.
         visible = None if command.action == Action.PROMOTE else context.visible_codes
-        values = {"course": course.code, "codes": list_codes(missing, visible)}
+        values = {"course": course.code, "codes": list_items(missing, visible)}
         return _("%(course)s requires %(codes)s to be completed first.") % values
     return None
+
+
+@rule("corequisite_missing", gettext_lazy("Corequisite missing"), waivable=True)
+def corequisites_are_taken(command: EnrollmentCommand, context: DecisionContext) -> str | None:
+    """A student must take the corequisites of a course in the same term, or have passed them before."""
+    course = context.courses[command.course_id]
+    missing = [code for code in course.corequisites if not context.takes(command.student_id, code, course)]
+    if not missing:
+        return None
+    visible = None if command.action == Action.PROMOTE else context.visible_codes
+    values = {"course": course.code, "codes": list_items(missing, visible)}
+    return _("%(course)s requires %(codes)s to be taken in the same term or completed before.") % values
+
+
+@rule("other_section", gettext_lazy("In another section"), waivable=True)
+def no_other_section(command: EnrollmentCommand, context: DecisionContext) -> str | None:
+    """A student can be enrolled or waitlisted in only one section of a course in a term."""
+    course = context.courses[command.course_id]
+    other = context.other_courses.other_section(command.student_id, course)
+    if not other or (command.action == Action.UNDO and not reopens(command, context)):
+        return None
+    # A caller who sees only some courses does not learn the other section.
+    if command.action == Action.PROMOTE or context.visible_codes is None:
+        message = _("This student is in another section of %(course)s already: %(section)s.")
+        return message % {"course": course.code, "section": other.full_code}
+    return _("This student is in another section of %(course)s already.") % {"course": course.code}
+
+
+@rule("too_many_credits", gettext_lazy("Too many credits"), waivable=True)
+def credits_are_within_maximum(command: EnrollmentCommand, context: DecisionContext) -> str | None:
+    """The credits of a student in a term must not exceed the student's maximum, or else that of the term."""
+    course, student_id = context.courses[command.course_id], command.student_id
+    if not course.credits or not gains_seat(command, context):
+        return None
+    taken = context.other_courses.taken(student_id, course)
+    maximum = context.other_courses.maximum(student_id, course)
+    is_counted = command.action == Action.UNDO and context.status(command) == Status.COMPLETED
+    if maximum is None or is_counted or taken + course.credits <= maximum:
+        return None
+    numbers = {"taken": taken, "maximum": maximum, "credits": course.credits}
+    values = {name: format_credits(number) for name, number in numbers.items()}
+    message = _("%(taken)s of %(maximum)s credits are taken; %(course)s has %(credits)s.")
+    return message % {**values, "course": course.code}
+
+
+@rule("time_conflict", gettext_lazy("Time conflict"), waivable=True)
+def meets_at_another_time(command: EnrollmentCommand, context: DecisionContext) -> str | None:
+    """A course must not meet at the same time as another course in which the student is enrolled."""
+    course = context.courses[command.course_id]
+    if not course.meetings or not gains_seat(command, context):
+        return None
+    enrolled = context.other_courses.enrolled[command.student_id]
+    others = [enrolled[pk] for pk in sorted(enrolled) if pk != course.pk]
+    found = [(other.code, conflict) for other in others if (conflict := meeting_conflict(course, other))]
+    if not found:
+        return None
+    visible = None if command.action == Action.PROMOTE else context.visible_codes
+    named = [f"{code} ({time})" for code, time in found if visible is None or code in visible]
+    named += [str(time) for code, time in found if visible is not None and code not in visible]
+    values = {"course": course.code, "courses": ", ".join(named)}
+    return _("%(course)s meets at the same time as another course: %(courses)s.") % values
 
 
 @rule(COURSE_FULL, gettext_lazy("Course is full"), waivable=True)
@@ -159,7 +199,7 @@ def waitlist_has_room(command: EnrollmentCommand, context: DecisionContext) -> s
 def seat_free_for_undo(command: EnrollmentCommand, context: DecisionContext) -> str | None:
     """An undo that would enroll a student again needs a free seat."""
     course = context.courses[command.course_id]
-    if next_status(command, context) != Status.ENROLLED or context.status(command) == Status.ENROLLED:
+    if not gains_seat(command, context):
         return None
     return None if context.has_seat(course.pk) else _("%(course)s has no free seat.") % {"course": course.code}
 
@@ -188,10 +228,35 @@ def transition_allowed(command: EnrollmentCommand, context: DecisionContext) -> 
     return _("The enrollment is %(status)s and cannot become %(action)s. Possible: %(possible)s.") % values
 
 
+@rule("swap_with_itself", gettext_lazy("Same course"), field="instead_of")
+def swap_names_two_courses(command: EnrollmentCommand, context: DecisionContext) -> str | None:
+    """A swap leads from one course to another one."""
+    if command.instead_of != command.course_id:
+        return None
+    course = context.courses[command.course_id]
+    return _("%(course)s cannot be swapped with itself.") % {"course": course.full_code}
+
+
+@rule("not_enrolled", gettext_lazy("Not enrolled"), field="instead_of")
+def swapped_course_has_seat(command: EnrollmentCommand, context: DecisionContext) -> str | None:
+    """A student can swap only a course in which the student has a seat."""
+    if command.instead_of in (None, command.course_id) or context.replaced(command.student_id, command.instead_of):
+        return None
+    course = context.courses[command.instead_of or 0]
+    return _("This student is not enrolled in %(course)s.") % {"course": course.full_code}
+
+
+@rule("unknown_grade", gettext_lazy("Unknown grade"), field="grade")
+def grade_is_known(command: EnrollmentCommand, context: DecisionContext) -> str | None:
+    """The grade of a completion must be in the table of grades, unless the table is empty."""
+    grade, table = command.grade or "", context.grade_table
+    return None if table.has(grade) else unknown_grade_message(grade, table)
+
+
 @rule("illegal_transition", gettext_lazy("Not possible in this state"))
 def has_undoable_event(command: EnrollmentCommand, context: DecisionContext) -> str | None:
     """Only the last change of an enrollment can be undone, and an undo cannot be undone."""
-    # An erasure cannot be undone: the erased student would have an open enrollment again.
+    # The drop by an erasure cannot be undone: the erased student would have an open enrollment again.
     student = context.students.get(command.student_id)
     if (
         student
@@ -214,21 +279,29 @@ def unchanged_since_import(command: EnrollmentCommand, context: DecisionContext)
     return _("It has been changed since the import.")
 
 
-# The conditions for a place in a course, both immediately and after waiting.
+# The conditions for a seat in a course, for a new enrollment and for a promotion from the waitlist.
 ELIGIBILITY = (
     student_is_active,
+    has_no_hold,
     course_is_active,
     enrollment_has_opened,
     enrollment_has_not_closed,
     term_has_not_ended,
     prerequisites_are_completed,
+    corequisites_are_taken,
+    no_other_section,
+    credits_are_within_maximum,
+    meets_at_another_time,
 )
 
+# The conditions for an undo that enrolls a student again.
+UNDO_OF_LEAVING = (seat_free_for_undo, no_other_section, credits_are_within_maximum, meets_at_another_time)
+
 RULES: dict[str, tuple[Rule, ...]] = {
-    Action.ENROLL: (*ELIGIBILITY, seat_is_free, waitlist_has_room),
+    Action.ENROLL: (*ELIGIBILITY, seat_is_free, waitlist_has_room, swap_names_two_courses, swapped_course_has_seat),
     Action.DROP: (has_enrollment, transition_allowed),
-    Action.COMPLETE: (has_enrollment, transition_allowed),
-    Action.UNDO: (has_enrollment, has_undoable_event, unchanged_since_import, seat_free_for_undo),
+    Action.COMPLETE: (has_enrollment, transition_allowed, grade_is_known),
+    Action.UNDO: (has_enrollment, has_undoable_event, unchanged_since_import, *UNDO_OF_LEAVING),
     Action.PROMOTE: ELIGIBILITY,
 }
 
@@ -245,6 +318,11 @@ class Decision:
     refusals: tuple[Refusal, ...] = ()
     waived: tuple[str, ...] = ()
 
+    @property
+    def refusal_codes(self) -> list[str]:
+        """The codes of the refusals, each once."""
+        return list(dict.fromkeys(refusal.code for refusal in self.refusals))
+
 
 def evaluate(command: EnrollmentCommand, context: DecisionContext) -> Decision:
     """Evaluate all rules of the command's action. Unknown ids and an unexpected version are refused first."""
@@ -253,21 +331,24 @@ def evaluate(command: EnrollmentCommand, context: DecisionContext) -> Decision:
         unknown.append(student_not_found(command.student_id))
     if command.course_id not in context.courses:
         unknown.append(course_not_found(command.course_id))
+    if command.instead_of is not None and command.instead_of not in context.courses:
+        unknown.append(course_not_found(command.instead_of).with_field("instead_of"))
     if unknown:
         return Decision(tuple(unknown))
     if command.if_version and not version_matches(command, context):
         return Decision((version_conflict(),))
     waives_now = (
         command.waived_codes and command.action != Action.PROMOTE
-    )  # a promotion uses the waiver of the original command
+    )  # a promotion uses the waiver with which the student joined the waitlist
     objections = validate_waiver(command.waived_codes, command.reason, context.may_waive) if waives_now else []
     if is_noop(command, context):
         return Decision(tuple(objections))
-    refusals = [refusal for each in RULES[command.action] if (refusal := each(command, context))]
+    with context.without(command.student_id, context.course_to_leave(command)):
+        refusals = [refusal for each in RULES[command.action] for refusal in each(command, context)]
     waived = command.waived_codes & WAIVABLE_CODES
     return Decision(
         (*objections, *(refusal for refusal in refusals if refusal.code not in waived)),
-        tuple(refusal.code for refusal in refusals if refusal.code in waived),
+        tuple(dict.fromkeys(refusal.code for refusal in refusals if refusal.code in waived)),
     )
 
 

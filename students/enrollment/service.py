@@ -5,8 +5,8 @@ Only they write ``StudentCourse``.
 
 In one transaction an operation locks the courses and students, reads the facts once, decides every command by
 ``students.enrollment.rules``, and writes the enrollments and the journal. A single command is a batch of one. A preview
-runs the same decisions on facts that are read without a lock and outside a transaction: on SQLite, a transaction would
-take the write lock.
+makes the same decisions from facts that are read without locks and outside of a transaction, because on SQLite a
+transaction would take the write lock.
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -17,13 +17,16 @@ from django.db import transaction
 from courses.models import Course
 from school.db.retry import retry_transaction
 from school.refusals import Refused
+from students.enrollment.actor_context import ActorContext
 from students.enrollment.batch import EnrollmentBatch
-from students.enrollment.commands import ActorContext, EnrollmentCommand, OnFull, Outcome
-from students.enrollment.context import DecisionContext, EnrollmentKey
-from students.enrollment.full_courses import mark_if_full, refuse_if_full
-from students.enrollment.loading import load_unlocked, lock_and_load
+from students.enrollment.commands import EnrollmentCommand, OnFull
+from students.enrollment.decision_context import DecisionContext, EnrollmentKey
+from students.enrollment.loading import courses_with_qualifiable_students, load_unlocked, lock_and_load
+from students.enrollment.lock_free_refusal import mark_if_full, refuse_if_full
+from students.enrollment.other_courses_loading import waits_of_students_in
+from students.enrollment.outcomes import Outcome
 from students.enrollment.preview import Preview, build_preview
-from students.models import Action, Student, StudentCourse
+from students.models import Action, Hold, Student, StudentCourse
 
 
 def enroll(
@@ -34,14 +37,28 @@ def enroll(
     reason: str = "",
     on_full: OnFull = OnFull.REJECT,
     waived_codes: Collection[str] = (),
+    instead_of: int | None = None,
 ) -> Outcome:
     """
     Give the student a seat, or with ``OnFull.WAITLIST`` a waitlist position if no seat is free.
 
+    With ``instead_of`` it is a swap: the student leaves the course with this id for the seat, now or when a promotion
+    gives it.
+
     If the enrollment is open already, the outcome is unchanged. Raise ``Refused`` with every reason that is not waived.
     """
     return _execute_one(
-        EnrollmentCommand(Action.ENROLL, student_id, course_id, None, reason, on_full, frozenset(waived_codes)), actor
+        EnrollmentCommand(
+            Action.ENROLL,
+            student_id,
+            course_id,
+            None,
+            reason,
+            on_full,
+            frozenset(waived_codes),
+            instead_of=instead_of,
+        ),
+        actor,
     )
 
 
@@ -85,24 +102,26 @@ def undo(*, student_id: int, course_id: int, actor: ActorContext, reason: str = 
 def enroll_many(
     keys: Iterable[tuple[int, int]], *, actor: ActorContext, reason: str = "", on_full: OnFull = OnFull.REJECT
 ) -> list[Outcome]:
-    """Enroll (student id, course id) pairs in their order, and return an outcome for each."""
+    """Enroll (student id, course id) pairs in their order; return an outcome for each pair."""
     return execute([EnrollmentCommand(Action.ENROLL, *key, None, reason, on_full) for key in keys], actor)
 
 
 def drop_many(keys: Iterable[tuple[int, int]], *, actor: ActorContext, reason: str = "") -> list[Outcome]:
-    """Drop (student id, course id) pairs in their order, and return an outcome for each."""
+    """Drop (student id, course id) pairs in their order; return an outcome for each pair."""
     return execute([EnrollmentCommand(Action.DROP, *key, reason=reason) for key in keys], actor)
 
 
 def complete_many(
     keys: Iterable[tuple[int, int]], *, actor: ActorContext, grade: str | None = None, reason: str = ""
 ) -> list[Outcome]:
-    """Complete (student id, course id) pairs in their order, all with one grade, and return an outcome for each."""
+    """
+    Complete (student id, course id) pairs in their order, all with the same grade; return an outcome for each pair.
+    """
     return execute([EnrollmentCommand(Action.COMPLETE, *key, grade, reason) for key in keys], actor)
 
 
 def undo_many(keys: Iterable[tuple[int, int]], *, actor: ActorContext, reason: str = "") -> list[Outcome]:
-    """Undo the last change of each (student id, course id) pair, in their order, and return an outcome for each."""
+    """Undo the last change of each (student id, course id) pair, in their order; return an outcome for each pair."""
     return execute([EnrollmentCommand(Action.UNDO, *key, reason=reason) for key in keys], actor)
 
 
@@ -112,7 +131,7 @@ def undo_batch(commands: Sequence[EnrollmentCommand], actor: ActorContext) -> li
     """
     Execute undo commands together, so that a seat that one of them frees is available to the others.
 
-    Free seats are not given to waitlisted students. The caller does that with ``promote`` when all is undone.
+    Free seats are not given to waitlisted students. The caller calls ``promote`` after the last undo.
     """
     batch = EnrollmentBatch(DecisionContext(), actor)
     lock_and_load(commands, batch.context, actor)
@@ -133,8 +152,9 @@ def promote(
     ``key_filter`` takes (student id, course id) and returns True if the student is considered; without it all students
     are.
 
-    This is for changes that free a seat or make a waitlisted student eligible but are not commands on an enrollment of
-    the course: more seats, a course or a student that is active again, an enrollment window that has opened.
+    Call this after a change that frees a seat or makes a waitlisted student eligible, if the change is not a command on
+    an enrollment of the course. For example: the course has more seats, the course or a student is active again, the
+    enrollment window has opened.
     """
     batch = EnrollmentBatch(DecisionContext(), actor)
     lock_and_load([], batch.context, actor, course_ids=course_ids)
@@ -143,11 +163,29 @@ def promote(
     return batch.promoted
 
 
+def promote_in_changed_courses(
+    course_ids: Collection[int], *, actor: ActorContext, needs_less: bool = True
+) -> list[StudentCourse]:
+    """
+    Promote waitlisted students in changed courses.
+
+    With ``needs_less`` the students of these courses may need fewer credits for them, so other courses are included for
+    which these students wait.
+    """
+    others = waits_of_students_in(course_ids) if needs_less else []
+    return promote([*course_ids, *others], actor=actor)
+
+
+def promote_by_grades(*, actor: ActorContext) -> list[StudentCourse]:
+    """Promote waitlisted students in all courses with prerequisites. Call this after a change of the grade table."""
+    return promote(courses_with_qualifiable_students(), actor=actor)
+
+
 def adopt(enrollments: Iterable[StudentCourse], actor: ActorContext) -> None:
     """
     Assign enrollments to the dataset of the actor's import, by one journal entry for each.
 
-    Nothing else changes in them. The caller must have locked their courses in its transaction.
+    The enrollments themselves do not change. The caller must have locked their courses in its transaction.
     """
     batch = EnrollmentBatch(DecisionContext(), actor)
     for enrollment in enrollments:
@@ -171,6 +209,20 @@ def preview_promotions(rows: Sequence[Student] | Sequence[Course], actor: ActorC
             context.courses[row.pk].is_active = row.is_active
         elif row.pk in context.student_is_active:
             context.student_is_active[row.pk] = row.is_active
+    batch = EnrollmentBatch(context, actor)
+    batch.promote_all()
+    return batch.promoted
+
+
+def preview_releases(hold_ids: Collection[int], actor: ActorContext) -> list[StudentCourse]:
+    """Return the enrollments that would get a seat if these holds were released. Nothing is changed or locked."""
+    context = DecisionContext()
+    students = Hold.objects.open().filter(pk__in=hold_ids).values("student")
+    waitlisted = StudentCourse.objects.waitlisted().filter(student__in=students).values_list("course", flat=True)
+    load_unlocked([], context, actor, course_ids=waitlisted)
+    context.holds = {
+        student_id: [hold for hold in holds if hold.pk not in hold_ids] for student_id, holds in context.holds.items()
+    }
     batch = EnrollmentBatch(context, actor)
     batch.promote_all()
     return batch.promoted
@@ -209,8 +261,8 @@ def execute(
     waitlisted student before the next command is decided. The number of queries does not depend on the number of
     commands, except for the chunks of the inserts.
 
-    A caller that executes several batches in one transaction passes one ``context`` for all of them. The courses that
-    an earlier batch has locked are still locked, so its seat counts are still true and are not read again.
+    A caller that executes several batches in one transaction passes the same ``context`` to each. The courses that an
+    earlier batch has locked are still locked, so their seat counts are still true and are not read again.
     """
     batch = _evaluate(commands, actor, context)
     batch.finish()
@@ -221,11 +273,14 @@ def execute(
 @transaction.atomic
 def execute_atomic(commands: Sequence[EnrollmentCommand], actor: ActorContext) -> list[Outcome]:
     """
-    Execute all of the commands, or none if the rules refuse one. Return an outcome for each, as ``execute`` does.
+    Execute all commands, or none of them if the rules refuse one.
 
-    If one of the outcomes is refused, nothing is written, and the other outcomes are what would have happened.
+    Return an outcome for each, as ``execute`` does. If one command is refused, nothing is written, and the other
+    outcomes say what would have happened.
     """
-    batch = _evaluate(commands, actor)
+    batch = EnrollmentBatch(DecisionContext(), actor)
+    lock_and_load(commands, batch.context, actor)
+    batch.decide_together(commands)
     batch.finish(commit=all(outcome.accepted for outcome in batch.outcomes))
     return batch.outcomes
 
@@ -236,9 +291,9 @@ def dry_run(
     """
     Return the outcomes that ``execute`` would have now, without changing anything.
 
-    By default it takes no lock, and its refusals are neither recorded nor counted. With ``record_refusals``, for a
-    request that is to be executed, they are. If the caller has a transaction open, the facts stay locked in it, so that
-    an ``execute`` in the same transaction has the same outcomes.
+    By default no lock is taken, and refusals are neither recorded nor counted. With ``record_refusals`` they are
+    recorded and counted: the caller uses this for a request that it would execute. If the caller has a transaction
+    open, the facts stay locked in that transaction, so that ``execute`` in the same transaction has the same outcomes.
     """
     if not record_refusals:
         return _evaluate_unlocked(commands, actor).outcomes
@@ -290,7 +345,8 @@ def _evaluate(
     commands: Sequence[EnrollmentCommand], actor: ActorContext, context: DecisionContext | None = None
 ) -> EnrollmentBatch:
     """
-    Decide the commands by facts that stay locked until the transaction ends, and return the batch, not yet written.
+    Decide the commands by facts that stay locked until the transaction ends; return the batch, which is not written
+    yet.
     """
     batch = EnrollmentBatch(context or DecisionContext(), actor)
     lock_and_load(commands, batch.context, actor)

@@ -1,17 +1,25 @@
-"""The status transitions of commands: allowed statuses, the resulting status, and commands without effect."""
+"""
+The status transitions: the statuses in which an action is allowed, the status that follows, and commands without
+effect.
+"""
 
 from students.enrollment.commands import EnrollmentCommand, OnFull
-from students.enrollment.context import DecisionContext
+from students.enrollment.decision_context import DecisionContext
 from students.models import ENDED_STATUSES, LEFT_STATUSES, OPEN_STATUSES, Action, Status
 
-# The code of the rule whose waiver gives a seat above the capacity and ahead of the waitlist.
+# The code of the rule that a seat must be free. Its waiver gives a seat above the capacity and ahead of the waitlist.
 COURSE_FULL = "course_full"
 
-# The statuses in which an action is possible. A student that returns after an ended enrollment enrolls again.
+# Maps each action to the statuses in which it is possible. A student whose enrollment has ended can enroll again.
 ALLOWED_FROM: dict[str, tuple[str, ...]] = {
     Action.DROP: OPEN_STATUSES,
     Action.COMPLETE: (Status.ENROLLED, Status.COMPLETED),
 }
+
+
+def is_allowed(action: str, status: str) -> bool:
+    """Return True if the action is possible in a status: False for a completion of a waitlisted student."""
+    return action not in ALLOWED_FROM or status in ALLOWED_FROM[action]
 
 
 def allowed_actions(status: str) -> str:
@@ -43,7 +51,7 @@ def is_noop(command: EnrollmentCommand, context: DecisionContext) -> bool:
     match command.action:
         case Action.ENROLL:
             is_promoted_by_waiver = enrollment.status == Status.WAITLISTED and COURSE_FULL in command.waived_codes
-            return enrollment.is_open and not is_promoted_by_waiver
+            return enrollment.is_open and not is_promoted_by_waiver and command.instead_of != command.course_id
         case Action.DROP:
             return enrollment.status in LEFT_STATUSES
         case Action.COMPLETE:
@@ -82,3 +90,15 @@ def next_status(command: EnrollmentCommand, context: DecisionContext) -> Status:
     deadline = term.drop_deadline if term else None
     is_late = deadline is not None and context.today > deadline
     return Status.WITHDRAWN if is_late and context.status(command) == Status.ENROLLED else Status.DROPPED
+
+
+def gains_seat(command: EnrollmentCommand, context: DecisionContext) -> bool:
+    """Return True if the command asks for a seat that the student does not have. An undo may do so."""
+    return command.action != Action.UNDO or (
+        next_status(command, context) == Status.ENROLLED and context.status(command) != Status.ENROLLED
+    )
+
+
+def reopens(command: EnrollmentCommand, context: DecisionContext) -> bool:
+    """Return True if an undo makes an ended enrollment open again."""
+    return context.status(command) in ENDED_STATUSES and next_status(command, context) in OPEN_STATUSES

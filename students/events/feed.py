@@ -36,14 +36,15 @@ from school.db.compiled_queries import (
     run_statements,
 )
 from school.refusals import Refusal, Refused
-from students.events.log import WATERMARK_QUERIES, cached_watermark, safe_watermark, watermark_from
+from students.events.journal import WATERMARK_QUERIES, cached_watermark, safe_watermark, watermark_from
 from students.models import EnrollmentEvent
 
 LATEST = "latest"
 # The fields of an entry that the digest covers. Nothing ever changes them, not even the erasure of a student.
 DIGEST_FIELDS = ("enrollment_id", "action", "at", "request_id")
-DIGEST_LENGTH = 16  # of the 64 hexadecimal digits of SHA-256
-SCAN_WINDOW = 1_000  # entries that are scanned for a page of a limited caller, which may see few of them
+DIGEST_LENGTH = 16  # the number of digits that are used, of the 64 hexadecimal digits of SHA-256
+# The number of entries that are scanned for a page of a limited caller, who may see only few of them.
+SCAN_WINDOW = 1_000
 POLL_INTERVAL = 0.25  # seconds between two queries of a waiting request
 
 _signer = signing.Signer(salt="changes")
@@ -51,12 +52,13 @@ SIGNATURE_LENGTH = len(_signer.signature(""))
 _long_poll_slots = threading.BoundedSemaphore(settings.CHANGES_WAITERS)
 
 
-# Returns the query expressions for the columns that the caller reads. It is called once for each shape.
+# A function that returns the query expressions for the columns that the caller reads. It is called once for each
+# ``shape``.
 Columns = Callable[[], Sequence[Any]]
 
 
 class Entry(NamedTuple):
-    """An entry of the journal: its id, the values of ``DIGEST_FIELDS``, and the columns that were asked for."""
+    """An entry of the journal: its id, the values of ``DIGEST_FIELDS``, and the columns that the caller reads."""
 
     id: int
     digest_values: Row
@@ -74,7 +76,7 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FeedPage:
-    """Entries in order, the cursor after them, and whether more entries exist already."""
+    """A page of the change feed: entries in order, the cursor after them, and whether more entries exist already."""
 
     entries: Sequence[Entry]
     cursor: str
@@ -83,7 +85,11 @@ class FeedPage:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """The last entry that a reader has read, 0 for none. ``digest`` is empty for a cursor without a digest."""
+    """
+    The id of the last entry that a reader has read (0 for none), and its digest.
+
+    ``digest`` is empty if the cursor has none.
+    """
 
     event_id: int = 0
     digest: str = ""
@@ -99,11 +105,12 @@ def read_changes(
     row_scope: RowScope | None = None,
 ) -> FeedPage:
     """
-    Return at most ``limit`` entries after the cursor ``after``: "" starts at the first entry, "latest" after the last.
+    Return at most ``limit`` entries after the cursor ``after``.
 
-    If there are none, wait until there are, or until ``wait`` seconds have passed. At most ``CHANGES_WAITERS`` requests
-    wait at a time in a process, which has an extra thread for each of them, so that other requests never lack a thread;
-    further requests return immediately. No lock is held and no transaction is open while a request waits.
+    With "", the first page is returned; with "latest", only new entries. If there are none, wait until there are, or
+    until ``wait`` seconds have passed. At most ``CHANGES_WAITERS`` requests wait at a time in a process, which has an
+    extra thread for each of them, so that other requests never lack a thread; further requests return immediately. No
+    lock is held and no transaction is open while a request waits.
 
     A limited caller gets the entries within its limits, and a cursor that has passed the others. Each page scans
     ``SCAN_WINDOW`` entries: if more follow, the page may have fewer entries than ``limit``, or none, and ``has_more``
@@ -175,7 +182,8 @@ class Reader:
         newest, window_end = (results.pop(0), results.pop(0)) if self.row_scope else ([], [])
         following, *current = results
         if self.row_scope and not ON_POSTGRESQL:
-            # SQLite's writers commit one after the other. An entry after the newest one is for the next page.
+            # SQLite's writers commit one after the other, so every entry up to the newest one is visible. Later entries
+            # are for the next page.
             watermark = max((entry.id for entry in newest), default=0)
         elif max((entry.id for entry in [*following, *newest]), default=0) > watermark:
             # Read again after the watermark: all entries up to it are visible to every later query.
@@ -210,8 +218,8 @@ class Reader:
         """
         Compile the query of the entries after an id.
 
-        With an upper id in the query too, PostgreSQL would expect few rows, and sort them. The window is a subquery of
-        ids, which is read only as far as its rows are needed.
+        The query has no upper limit of ids: with one, PostgreSQL would expect few rows, and sort them. The window of a
+        limited caller is a subquery of ids, which the database reads only until the page is full.
         """
         entries = EnrollmentEvent.objects.filter(pk__gt=QueryParameter("id")).order_by("pk")
         if self.row_scope:
@@ -243,7 +251,7 @@ def _compile_newest() -> Statement:
 
 
 def _compile_end_of_window() -> Statement:
-    """Compile the query of the last entry of a full window."""
+    """Compile the query of the last entry in a window of ``SCAN_WINDOW`` entries."""
     entries = (
         EnrollmentEvent.objects.filter(pk__gt=QueryParameter("id")).order_by("pk").values_list("pk", *DIGEST_FIELDS)
     )
@@ -278,7 +286,7 @@ def _signed_text(event_id: object, digest: str) -> str:
 
 def digest_of(enrollment_id: int, action: str, at: datetime | str, request_id: str) -> str:
     """Return the digest of an entry with these values of the fields ``DIGEST_FIELDS``. A text in ``at`` is in UTC."""
-    if isinstance(at, str):  # SQLite's format, in UTC
+    if isinstance(at, str):  # the format in which SQLite stores instants, in UTC
         at = datetime.fromisoformat(at).replace(tzinfo=UTC)
     text = f"{enrollment_id} {action} {at.astimezone(UTC).isoformat()} {request_id}"
     return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_LENGTH]

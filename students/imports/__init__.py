@@ -1,7 +1,9 @@
-"""Importers for files of students, courses and enrollments."""
+"""Importers for files of students, courses, holds and enrollments."""
 
+from students.imports.courses import CourseWithSeatsImporter
 from students.imports.enrollments import EnrollmentImporter
+from students.imports.holds import HoldImporter
 from students.imports.row_commands import STATUS_TO_ACTION
-from students.imports.students import CourseWithSeatsImporter, StudentImporter
+from students.imports.students import StudentImporter
 
-__all__ = ["STATUS_TO_ACTION", "CourseWithSeatsImporter", "EnrollmentImporter", "StudentImporter"]
+__all__ = ["STATUS_TO_ACTION", "CourseWithSeatsImporter", "EnrollmentImporter", "HoldImporter", "StudentImporter"]

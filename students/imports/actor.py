@@ -2,7 +2,7 @@
 
 from bulk.models import Import
 from school.access.row_scope import RowScope
-from students.enrollment.commands import ActorContext
+from students.enrollment.actor_context import ActorContext
 from students.models import Channel
 
 

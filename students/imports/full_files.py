@@ -1,5 +1,5 @@
 """
-The part of the enrollment importer that is about full files: it ends the enrollments that the file does not list.
+The base class of the enrollment importer for full files: it ends the enrollments that the file does not list.
 
 Enrollments that a person or another source has changed last are kept, and so are those that a faulty row may be about.
 """
@@ -12,21 +12,22 @@ from django.db.models import QuerySet
 from bulk.files.csv_reader import Row
 from bulk.importers.base import CHUNK_SIZE, FLAG_SET, Importer
 from bulk.models import Import, Mode
-from bulk.outcomes import DROPPED, ERROR, KEPT_UNCERTAIN, RowResult
+from bulk.row_results import DROPPED, ERROR, KEPT_UNCERTAIN, UNCHANGED, RowResult
 from school.i18n.stored_messages import translatable as _
 from school.refusals import Refusal
 from students.enrollment import execute, promote
-from students.enrollment.commands import EnrollmentCommand, Outcome
-from students.enrollment.context import DecisionContext, EnrollmentKey
+from students.enrollment.commands import EnrollmentCommand
+from students.enrollment.decision_context import DecisionContext, EnrollmentKey
 from students.enrollment.loading import lock_and_load
+from students.enrollment.outcomes import Outcome
 from students.imports.actor import actor_from_import
+from students.imports.full_file_scope import Scope
 from students.imports.listed_rows import ListedRows
-from students.imports.scope import Scope
 from students.models import OPEN_STATUSES, Action, EnrollmentEvent, Status, StudentCourse
 
-# The actions that end an enrollment, with the statuses that they can start from.
+# Maps each action that ends an enrollment to the statuses in which it is possible.
 ENDING_ACTIONS: dict[str, tuple[str, ...]] = {Action.DROP: OPEN_STATUSES, Action.COMPLETE: (Status.ENROLLED,)}
-MAX_LISTED_ROWS = 20  # maximum number of rows that a notice lists
+MAX_LISTED_ROWS = 20  # the maximum number of rows that a notice lists
 
 
 class FullFileImporter(Importer):
@@ -40,7 +41,7 @@ class FullFileImporter(Importer):
         self.uncertain_rows: set[int] = set()
 
     def current_scope(self) -> Scope | None:
-        """Return the scope of a full file as the database has it now, None for other files."""
+        """Return the scope of a full file, read from the database; None for other files."""
         job = self.job
         return Scope(job.scope, job.dataset_key, self.row_scope) if job.mode == Mode.FULL else None
 
@@ -107,22 +108,22 @@ class FullFileImporter(Importer):
         reason = _("No longer in the full file of import %(id)s.") % {"id": self.job.pk}
         drops = {each.pk: EnrollmentCommand(Action.DROP, *each.key, reason=reason) for each in unlisted}
         self._lock([*drops.values()], context)
-        kept = {} if self.takes_over else self.scope.kept_by_source(unlisted)
-        own = [each for each in unlisted if each.pk not in kept]
+        kept_outcomes = {} if self.takes_over else self.scope.kept_by_source(unlisted)
+        own = [each for each in unlisted if each.pk not in kept_outcomes]
         uncertain = {each.pk: number for each in own if (number := self.listed.ambiguous_row(each.key))}
         self.uncertain_rows.update(uncertain.values())
         outcomes = self._end_locked([drops[each.pk] for each in own if each.pk not in uncertain], context)
         for each in unlisted:
             row = self._synthetic_row(each)
-            if each.pk in kept:
-                yield RowResult(row, kept[each.pk], each.pk)
+            if each.pk in kept_outcomes:
+                yield RowResult(row, kept_outcomes[each.pk], each.pk)
             elif each.pk in uncertain:
                 note = _("Row %(row)s has an error and may refer to this enrollment.") % {"row": uncertain[each.pk]}
                 yield RowResult(row, KEPT_UNCERTAIN, each.pk, note=note)
             else:
-                outcome = outcomes.get(each.key)  # None if it was ended elsewhere in the meantime
+                outcome = outcomes.get(each.key)  # None if another transaction has ended the enrollment in the meantime
                 refusals = outcome.refusals if outcome else ()
-                code = ERROR if refusals else DROPPED if outcome and outcome.changed else "unchanged"
+                code = ERROR if refusals else DROPPED if outcome and outcome.changed else UNCHANGED
                 yield RowResult(row, code, each.pk, refusals)
 
     def notices(self) -> list[Refusal]:
@@ -141,12 +142,17 @@ class FullFileImporter(Importer):
             promote(self.freed_courses, actor=self.actor)
 
     def _synthetic_row(self, enrollment: StudentCourse) -> Row:
-        """Return a row as the file would have it for an enrollment. Its number is 0, since it is in no file."""
+        """
+        Return a row with the cells that a file would have for this enrollment.
+
+        The row is in no file, so its number is 0.
+        """
         course = enrollment.course
         cells = {
             "student_number": enrollment.student.student_number,
             "course_code": course.code,
             "term": course.term.code if course.term else "",
+            "section": course.section,
         }
         return Row(0, [cells.get(name or "", "") for name in self.table_names], cells, is_synthetic=True)
 

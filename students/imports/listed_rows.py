@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from bulk.files.temporary_table import temporary_table
+from bulk.scratch_table import scratch_table
 from students.enrollment.commands import EnrollmentCommand
-from students.enrollment.context import EnrollmentKey
+from students.enrollment.decision_context import EnrollmentKey
 from students.models import Action
 
-UNKNOWN_ID = 0  # stands for a student or a course that a faulty row does not name
+UNKNOWN_ID = 0  # the id in place of a student or a course that a faulty row does not identify
 
 
 class ListedRow(NamedTuple):
@@ -30,7 +30,7 @@ class ListedRows:
     """The rows of a full file, in a temporary table: the memory used does not grow with the file."""
 
     def __init__(self) -> None:
-        self.rows = temporary_table(
+        self.rows = scratch_table(
             "listed (student_id INTEGER, course_id INTEGER, number INTEGER, action TEXT, grade TEXT, reason TEXT, "
             "PRIMARY KEY (student_id, course_id))"
         )

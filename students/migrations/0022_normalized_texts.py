@@ -8,8 +8,8 @@ from typing import Any
 
 from django.db import migrations
 
-from school.normalizing import Row, normalize_rows, refuse_clashes
-from school.validators import normalized, normalized_email
+from school.migration_helpers import Row, normalize_rows, refuse_clashes
+from school.text_normalization import normalized, normalized_email
 
 NAMES = ("student_number", "given_name", "family_name")
 

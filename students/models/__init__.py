@@ -1,5 +1,6 @@
-"""Models: students, enrollments, the journal of every change to an enrollment, and recent refusals."""
+"""Models: students, their holds, enrollments, the journal of every change to an enrollment, and recent refusals."""
 
+from students.models.cancellation import CourseCancellation
 from students.models.enrollment import (
     ENDED_STATUSES,
     LEFT_STATUSES,
@@ -10,6 +11,7 @@ from students.models.enrollment import (
     count_per_course_subquery,
 )
 from students.models.event import Action, Channel, EnrollmentEvent
+from students.models.hold import Hold, HoldQuerySet
 from students.models.refusal import RefusedAct
 from students.models.student import Student
 
@@ -19,7 +21,10 @@ __all__ = [
     "OPEN_STATUSES",
     "Action",
     "Channel",
+    "CourseCancellation",
     "EnrollmentEvent",
+    "Hold",
+    "HoldQuerySet",
     "RefusedAct",
     "Status",
     "Student",

@@ -93,13 +93,23 @@ class StudentCourse(models.Model):
     ended_on = models.DateField(_("ended on"), null=True, blank=True)
     waitlisted_at = models.DateTimeField(_("waitlisted at"), null=True, blank=True)
     grade = models.CharField(_("grade"), max_length=32, blank=True)
+    instead_of = models.ForeignKey(
+        Course,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        db_index=False,
+        verbose_name=_("instead of"),
+        help_text=_("The course that the student leaves for a seat in this one."),
+    )
     version = models.PositiveIntegerField(_("version"), default=1)
     created_at = models.DateTimeField(_("created at"), default=timezone.now)
     updated_at = models.DateTimeField(_("updated at"), default=timezone.now)
 
     objects = StudentCourseQuerySet.as_manager()
 
-    annotated_waitlist_position: int | None  # set only on rows that were fetched ``with_details``
+    annotated_waitlist_position: int | None  # set only on enrollments that were read by ``with_details``
 
     class Meta:
         ordering = ["-id"]
@@ -119,7 +129,7 @@ class StudentCourse(models.Model):
                 violation_error_code="unique",
                 violation_error_message=_("This student is enrolled in this course already."),
             ),
-            # This also limits ``status`` to the known values.
+            # This constraint also limits ``status`` to the known values.
             models.CheckConstraint(
                 name="enrollment_has_ended_when_not_open",
                 condition=Q(status__in=OPEN_STATUSES, ended_on__isnull=True)
@@ -145,6 +155,11 @@ class StudentCourse(models.Model):
                 violation_error_message=_("An enrollment that is or was enrolled has a day of enrollment."),
             ),
             models.CheckConstraint(
+                name="enrollment_replaces_another_course_while_it_waits",
+                condition=Q(instead_of__isnull=True) | Q(status=Status.WAITLISTED) & ~Q(instead_of=F("course")),
+                violation_error_message=_("Only a waitlisted enrollment replaces a course, and a different one."),
+            ),
+            models.CheckConstraint(
                 name="enrollment_is_graded_when_completed",
                 condition=Q(grade="") | Q(status=Status.COMPLETED),
                 violation_error_message=_("Only a completed enrollment has a grade."),
@@ -158,7 +173,10 @@ class StudentCourse(models.Model):
                 name="enrollment_in_line",
                 condition=Q(status=Status.WAITLISTED),
             ),
+            models.Index(fields=["course"], name="enrollment_replacing", condition=Q(instead_of__isnull=False)),
+            models.Index(fields=["instead_of"], name="enrollment_replaced", condition=Q(instead_of__isnull=False)),
             models.Index(fields=["id"], name="enrollment_open", condition=Q(status__in=OPEN_STATUSES)),
+            models.Index(fields=["course", "status", "updated_at"], name="enrollment_by_course"),
             models.Index(fields=["status", "id"], name="enrollment_by_status"),
             models.Index(fields=["updated_at", "id"], name="enrollment_by_change"),
             models.Index(
@@ -180,7 +198,11 @@ class StudentCourse(models.Model):
 
     @property
     def waitlist_position(self) -> int | None:
-        """The waitlist position, from 1; None if not waitlisted. Queries the database unless it was fetched already."""
+        """
+        The waitlist position, from 1; None if not waitlisted.
+
+        The position is read from the database, unless ``with_details`` has read it.
+        """
         if self.status != Status.WAITLISTED:
             return None
         if not hasattr(self, "annotated_waitlist_position"):
@@ -191,5 +213,5 @@ class StudentCourse(models.Model):
 
 
 def count_per_course_subquery(enrollments: StudentCourseQuerySet) -> models.QuerySet[Any, Any]:
-    """Return the number of these enrollments in each course, as a one-column query for use as a subquery."""
+    """Return a subquery with the number of these enrollments in the course of the outer query."""
     return enrollments.order_by().values("course").annotate(count=Count("pk")).values("count")

@@ -34,12 +34,12 @@ class Action(models.TextChoices):
 
 class EnrollmentEvent(models.Model):
     """
-    A journal entry: the action on an enrollment, its time, its actor and its channel. Entries are only ever added.
+    A journal entry: the action on an enrollment, its time, its actor and its channel.
 
-    ``changes`` maps the name of each changed field, except the status, to ``[before, after]``. ``waived`` has the codes
-    of the rules that refused the command and were waived. ``refusals`` has the codes of the rules because of which a
-    waitlisted student was passed over. An adoption changes nothing in the enrollment: from then on the enrollment
-    belongs to the dataset of ``file_import``.
+    Entries are only ever added. ``changes`` maps the name of each changed field, except the status, to ``[before,
+    after]``. ``waived`` has the codes of the rules that refused the command and were waived. ``refusals`` has the codes
+    of the rules because of which a waitlisted student was passed over. An adoption changes nothing in the enrollment:
+    from then on the enrollment belongs to the dataset of ``file_import``.
     """
 
     enrollment = models.ForeignKey(
@@ -60,7 +60,7 @@ class EnrollmentEvent(models.Model):
     to_status = models.CharField(_("to"), max_length=16, choices=Status)
     changes = models.JSONField(_("changes"), default=dict)
     reason = models.TextField(_("reason"), blank=True)
-    # For a reason that the system gives: the parts that translate it. None for a reason that a person wrote.
+    # The parts from which a reason that the system gave is translated. None for a reason that a person wrote.
     reason_parts = models.JSONField(null=True, blank=True, editable=False)
     waived = models.JSONField(_("waived rules"), default=list)
     refusals = models.JSONField(_("refusals"), default=list)
@@ -84,7 +84,7 @@ class EnrollmentEvent(models.Model):
         default_permissions = ("view",)
         indexes = [
             models.Index(fields=["file_import", "id"], name="event_by_import", condition=Q(file_import__isnull=False)),
-            # For the page in the admin that shows the changes of one request, with the promotions that followed.
+            # This index serves the admin page with the changes of one request and the promotions that followed.
             models.Index(
                 fields=["request_id"],
                 name="event_by_click",
@@ -94,7 +94,11 @@ class EnrollmentEvent(models.Model):
 
     @property
     def localized_reason(self) -> str:
-        """The reason: translated into the current language if the system gave it, else as the person wrote it."""
+        """
+        The reason.
+
+        A reason that the system gave is translated into the current language; any other is as the user wrote it.
+        """
         return translate_stored(from_stored(self.reason, self.reason_parts))
 
     def __str__(self) -> str:

@@ -15,16 +15,17 @@ from students.models.student import Student
 class RefusedActQuerySet(models.QuerySet["RefusedAct"]):
     def for_reason(self, code: str) -> Self:
         """Return the refusals that have this code among their reasons."""
-        among = Q(codes=code) | Q(codes__startswith=f"{code} ") | Q(codes__endswith=f" {code}")
-        return self.filter(among | Q(codes__contains=f" {code} "))
+        at_an_end = Q(codes=code) | Q(codes__startswith=f"{code} ") | Q(codes__endswith=f" {code}")
+        return self.filter(at_an_end | Q(codes__contains=f" {code} "))
 
 
 class RefusedAct(models.Model):
     """
-    The last refusal of a student in a course on a day. ``codes`` has the codes of all reasons, separated by blanks.
+    The last refusal of a student in a course on a day.
 
-    This log is for staff, and not part of the enrollment records. ``students.enrollment.refusal_log`` writes it a short
-    time after the refusal, and ``apply_retention`` deletes old rows.
+    ``codes`` has the codes of all reasons, separated by blanks. This log is for staff, and not part of the enrollment
+    records. ``students.enrollment.refusal_log`` writes it a short time after the refusal, and ``apply_retention``
+    deletes old rows.
     """
 
     day = models.DateField(_("day"))

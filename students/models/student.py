@@ -10,8 +10,8 @@ from django.utils.translation import gettext_lazy as _
 from simple_history.models import HistoricalRecords
 
 from courses.models import Course
-from school.db.constraints import ConstraintErrorsByField
-from school.fields import NormalizedCharField, NormalizedEmailField
+from school.db.constraints import ConstraintErrorsByField, RowConstraint
+from school.fields import CreditsField, NormalizedCharField, NormalizedEmailField
 from school.validators import email_domain, identifier, plain_text
 
 
@@ -28,8 +28,15 @@ class NameConstraint(models.CheckConstraint):
             raise ValidationError({"family_name": error})
 
 
-# The student number of an erased student. It contains the id, which enrollments refer to, and no other data.
+# The student number of an erased student. It contains only the id of the student, which enrollments refer to, and no
+# personal data.
 PSEUDONYM = Concat(Value("erased-"), Cast("id", models.CharField()))
+
+
+def _is_nobody(student: Any) -> bool:
+    """Return True if the student has no personal data."""
+    values = student.student_number, student.given_name, student.family_name, student.email, student.is_active
+    return values == (f"erased-{student.pk}", "", "", "", False)
 
 
 class Student(ConstraintErrorsByField):
@@ -52,13 +59,27 @@ class Student(ConstraintErrorsByField):
     family_name = NormalizedCharField(_("family name"), max_length=150, blank=True, validators=[plain_text])
     email = NormalizedEmailField(_("email"), blank=True, validators=[plain_text, email_domain])
     is_active = models.BooleanField(_("active"), default=True)
-    # When the personal data was erased; None if it was not. A constraint then keeps out number, names and email.
+    max_credits = CreditsField(
+        _("maximum credits"),
+        help_text=_("The credits that this student may take in a term. Empty: the maximum of the term."),
+    )
+    # The time at which the personal data was erased; None if it was not. A constraint ensures that an erased student
+    # has no number, name or email.
     erased_at = models.DateTimeField(_("erased at"), null=True, blank=True, editable=False)
+    # True if the student has a hold that is not released, else None. A decision reads it with the student, under the
+    # same lock, so that students without holds need no query. Only ``students.holds`` writes it, and ``save`` leaves it
+    # unchanged. It is never False: a nullable column is added without copying the table, and on SQLite a copy would
+    # lose its triggers.
+    has_holds = models.BooleanField(_("on hold"), null=True, editable=False)
     courses: "models.ManyToManyField[Course, Any]" = models.ManyToManyField(
-        Course, through="StudentCourse", related_name="students", verbose_name=_("courses")
+        Course,
+        through="StudentCourse",
+        through_fields=("student", "course"),
+        related_name="students",
+        verbose_name=_("courses"),
     )
 
-    history = HistoricalRecords(excluded_fields=["erased_at"])
+    history = HistoricalRecords(excluded_fields=["erased_at", "has_holds"])
 
     class Meta:
         ordering = ["family_name", "given_name", "id"]
@@ -69,8 +90,9 @@ class Student(ConstraintErrorsByField):
             ("erase_student", "Can erase the personal data of a student"),
         ]
         constraints = [
-            models.CheckConstraint(
+            RowConstraint(
                 name="student_is_nobody_once_erased",
+                holds=lambda student: not student.erased_at or _is_nobody(student),
                 condition=Q(erased_at__isnull=True)
                 | Q(student_number=PSEUDONYM, given_name="", family_name="", email="", is_active=False),
                 violation_error_code="erased",
@@ -82,6 +104,12 @@ class Student(ConstraintErrorsByField):
                 violation_error_code="blank",
                 violation_error_message=_("Give at least one name."),
             ),
+            models.CheckConstraint(
+                name="student_max_credits_is_not_negative",
+                condition=Q(max_credits__gte=0),
+                violation_error_code="min_value",
+                violation_error_message=_("Credits cannot be negative."),
+            ),
             models.UniqueConstraint(
                 Lower("email"),
                 name="student_email_is_unique",
@@ -91,6 +119,12 @@ class Student(ConstraintErrorsByField):
             ),
         ]
         indexes = [models.Index(fields=["family_name", "given_name", "id"], name="student_by_name")]
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if not self._state.adding and kwargs.get("update_fields") is None:
+            fields = [field for field in self._meta.concrete_fields if not field.primary_key]
+            kwargs["update_fields"] = [field.name for field in fields if field.name != "has_holds"]
+        super().save(*args, **kwargs)
 
     def __str__(self) -> str:
         return " ".join(filter(None, (self.student_number, self.given_name, self.family_name)))

@@ -2,8 +2,9 @@
 Erasure of a person's data: GDPR Article 17.
 
 Names, email and number are deleted from the student, the history, the files of imports, the admin's log, sessions and
-stored responses. Enrollments and their journal stay, under a pseudonym. There is no undo.
-``students.privacy.scrubbing`` then removes the erased data from the files of the database.
+stored responses, and the reasons of holds are deleted. Enrollments, their journal and released holds stay, under a
+pseudonym. There is no undo.
+``students.privacy.database_vacuum`` then removes the erased data from the files of the database.
 """
 
 from collections.abc import Collection
@@ -15,19 +16,19 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from bulk.file_store import discard
 from bulk.models import ACTIVE_STATES, PROCESSING_STATES, UNDO, Import, Mode
 from bulk.personal_data.redaction import redact, redact_import_texts
 from bulk.personal_data.search import SearchResult, search
 from school.access.access_log import Action, Door, Subject, record
 from school.models import KeptAnswer, PersonalDataAccess
 from school.refusals import Refusal, Refused
+from students.holds import erase_holds
 from students.models import EnrollmentEvent, RefusedAct, Student, StudentCourse
-from students.privacy.copies import delete_copies
 from students.privacy.export import log_entries, stored_responses
-from students.privacy.identity import Person, StudentHistory, person_of, refuse_reason_with_identifier
+from students.privacy.person_lookup import Person, StudentHistory, person_of, refuse_reason_with_identifier
+from students.privacy.transient_copies import delete_copies
 
-REASON = "erased"  # the change reason of the last version in the history
+REASON = "erased"  # the change reason of the last version of the student in the history
 
 
 @dataclass
@@ -42,7 +43,8 @@ class ErasureResult:
 
     pseudonym: str
     versions: int = 0
-    imports: dict[int, int] = field(default_factory=dict)  # number of rows blacked out, by import id
+    # Maps the id of an import to the number of rows that were redacted in it.
+    imports: dict[int, int] = field(default_factory=dict)
     imports_discarded: list[int] = field(default_factory=list)
     named_in_journal: list[int] = field(default_factory=list)
     named_in_access: list[int] = field(default_factory=list)
@@ -82,7 +84,8 @@ def erase(
     Erase a person's data permanently and record it in the record of access; raise ``Refused`` if it is not possible.
 
     The files of imports are searched before the transaction, since that may take long; files received after that are
-    searched within the transaction. A caller that erases many people passes in ``searched`` one search for all of them.
+    searched within the transaction. A caller that erases many people makes one search for all of them, and passes its
+    result as ``prior_search``.
     """
     if not reason.strip():
         raise Refused([Refusal("reason_missing", _("An erasure requires a reason."), field="reason")])
@@ -113,16 +116,19 @@ def erase(
         for job in Import.objects.select_for_update().filter(pk__in=named).order_by("pk"):
             result.imports[job.pk] = redact(job, person.identifiers)
         for job in Import.objects.select_for_update().filter(pk__in=unsearched).order_by("pk"):
-            discard(job)
+            job.discard()
             redact_import_texts(job, person.identifiers)
         KeptAnswer.objects.filter(pk__in=[answer.pk for answer in stored_responses(person)]).delete()
         RefusedAct.objects.filter(student=person.pk).delete()
         log_entries(person).update(object_repr=person.pseudonym)
         delete_copies(person.identifiers, person.pseudonym)
         if person.student is not None:
+            erase_holds(person.pk, actor_id=actor and actor.pk)
             _anonymize(person.student, person.pseudonym, actor)
         versions = StudentHistory.objects.filter(id=person.pk)
-        result.versions = versions.update(student_number=person.pseudonym, given_name="", family_name="", email="")
+        result.versions = versions.update(
+            student_number=person.pseudonym, given_name="", family_name="", email="", max_credits=None
+        )
         details = {"student_id": person.pk, "reason": reason.strip()}
         record(Action.ERASED, Subject.STUDENT, door, actor_id=actor and actor.pk, **details)
     return result
@@ -131,6 +137,7 @@ def erase(
 def _anonymize(student: Student, pseudonym: str, actor: Any) -> None:
     student.student_number, student.given_name, student.family_name, student.email = pseudonym, "", "", ""
     student.is_active, student.erased_at = False, timezone.now()
+    student.max_credits = None  # type: ignore[assignment]  # django-stubs ignores null of a subclass of DecimalField
     versioned: Any = student
     versioned._history_user, versioned._change_reason = actor, REASON
     student.save()

@@ -1,8 +1,8 @@
 """
 Exports all data held on a person as one object for JSON: GDPR Articles 15 and 20, FERPA 34 CFR 99.10.
 
-The export names no other person. An actor appears by the id of the account. Answers kept for retries may be about
-several people, so the export gives only their times.
+The export names no other person: an actor appears only as the id of an account. Responses that are stored for retries
+may be about several people, so the export contains only their times.
 """
 
 from collections.abc import Iterator
@@ -16,20 +16,23 @@ from django.utils import timezone
 from bulk.models import Import
 from bulk.personal_data.search import is_in_import_texts, person_rows, search
 from school.models import KeptAnswer, PersonalDataAccess
-from students.models import RefusedAct, Student, StudentCourse
-from students.privacy.identity import Person, StudentHistory
+from students.models import Hold, RefusedAct, Student, StudentCourse
+from students.privacy.person_lookup import Person, StudentHistory
 
-STUDENT_FIELDS = ("student_number", "given_name", "family_name", "email", "is_active")
+STUDENT_FIELDS = ("student_number", "given_name", "family_name", "email", "max_credits", "is_active")
 ENROLLMENT_FIELDS = (
     "status",
     "enrolled_on",
     "ended_on",
     "waitlisted_at",
     "grade",
+    "instead_of_id",
     "version",
     "created_at",
     "updated_at",
 )
+HOLD_FIELDS = ("id", "code", "reason", "starts_on", "ends_on", "term__code", "placed_at", "placed_by_id")
+RELEASE_FIELDS = ("released_at", "released_by_id")
 EVENT_FIELDS = ("at", "action", "channel", "actor_id", "from_status", "to_status", "changes", "reason", "waived")
 MORE_EVENT_FIELDS = ("refusals", "request_id", "file_import_id")
 REFUSAL_FIELDS = ("at", "course_id", "action", "channel", "codes")
@@ -50,6 +53,7 @@ def collect_personal_data(person: Person) -> dict[str, Any]:
             _version(each) for each in StudentHistory.objects.filter(id=person.pk).order_by("history_id")
         ],
         "enrollments": list(_enrollments(person)),
+        "holds": list(Hold.objects.filter(student=person.pk).order_by("pk").values(*HOLD_FIELDS, *RELEASE_FIELDS)),
         "refusals": list(RefusedAct.objects.filter(student=person.pk).order_by("pk").values(*REFUSAL_FIELDS)),
         "imports": [
             _import(job, person)
@@ -85,7 +89,12 @@ def _enrollments(person: Person) -> Iterator[dict[str, Any]]:
         course = enrollment.course
         yield {
             "id": enrollment.pk,
-            "course": {"code": course.code, "name": course.name, "term": course.term and course.term.code},
+            "course": {
+                "code": course.code,
+                "name": course.name,
+                "term": course.term and course.term.code,
+                "section": course.section,
+            },
             **{name: getattr(enrollment, name) for name in ENROLLMENT_FIELDS},
             "journal": [
                 {name: getattr(event, name) for name in (*EVENT_FIELDS, *MORE_EVENT_FIELDS)}
@@ -115,15 +124,15 @@ def access_to(person: Person) -> QuerySet[PersonalDataAccess]:
 
 def log_entries(person: Person) -> QuerySet[LogEntry]:
     """Return the entries of the admin's log about the person. They contain the names of the edited objects."""
-    types = ContentType.objects.get_for_models(Student, StudentCourse)
-    enrollments = StudentCourse.objects.filter(student=person.pk).values_list("pk", flat=True)
-    return LogEntry.objects.filter(
-        Q(content_type=types[Student], object_id=str(person.pk))
-        | Q(content_type=types[StudentCourse], object_id__in=[str(pk) for pk in enrollments])
-    )
+    types = ContentType.objects.get_for_models(Student, StudentCourse, Hold)
+    entries = Q(content_type=types[Student], object_id=str(person.pk))
+    for model in (StudentCourse, Hold):
+        ids = model._default_manager.filter(student=person.pk).values_list("pk", flat=True)
+        entries |= Q(content_type=types[model], object_id__in=[str(pk) for pk in ids])
+    return LogEntry.objects.filter(entries)
 
 
 def stored_responses(person: Person) -> list[KeptAnswer]:
-    """Return the answers kept for retries of requests that contain an identifier of the person."""
+    """Return the responses, stored for retries, to requests that contain an identifier of the person."""
     answers = KeptAnswer.objects.only("pk", "at", "body").order_by("pk").iterator(chunk_size=500)
     return [answer for answer in answers if person.identifiers.may_occur_in(answer.body.encode())]

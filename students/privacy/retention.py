@@ -16,31 +16,31 @@ from typing import Any, NamedTuple
 from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.db import transaction
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
-from django_tasks_db.models import DBTaskResult
 
-from bulk.file_store import discard
 from bulk.models import ACTIVE_STATES, Import
 from bulk.personal_data.search import search
 from school.access.access_log import Door
 from school.http.rate_counter import delete_ended
 from school.models import CachedValue, KeptAnswer
 from school.refusals import Refused
-from students.models import RefusedAct, Student, StudentCourse
+from students.models import Hold, RefusedAct, Student, StudentCourse
 from students.privacy.erase import erase
-from students.privacy.identity import Person, StudentHistory, person_of
+from students.privacy.person_lookup import Person, StudentHistory, person_of
 
 REASON = "Kept for as long as the settings say."
 ERASED = _("students, erased")
-FINISHED_TASKS_DAYS = 7  # a task contains only the id of an import, and is useful only for the analysis of a failure
-BATCH_SIZE = 200  # students per search of the files
+BATCH_SIZE = 200  # the number of students that are searched for in the files at a time
 
 
 class RetentionResult(NamedTuple):
-    """The kind of data, the number of items deleted (in a dry run: to delete), and the number that could not be."""
+    """
+    The kind of data, the number of items that were deleted (in a dry run: would be deleted), and the number that cannot
+    be deleted.
+    """
 
     kind: str | Promise
     number: int
@@ -59,8 +59,6 @@ def apply_retention(*, dry_run: bool = False) -> Iterator[RetentionResult]:
     yield RetentionResult(_("sessions that have ended"), sessions.count() if dry_run else sessions.delete()[0])
     values = CachedValue.objects.filter(expires_at__lt=now)
     yield RetentionResult(_("cached values of logins"), values.count() if dry_run else values.delete()[0])
-    tasks = DBTaskResult.objects.finished().filter(finished_at__lt=now - timedelta(days=FINISHED_TASKS_DAYS))
-    yield RetentionResult(_("background tasks that have ended"), tasks.count() if dry_run else tasks.delete()[0])
     if not dry_run:
         yield RetentionResult(_("request counts"), delete_ended())
     if settings.RETENTION_UPLOADS_DAYS:
@@ -74,12 +72,16 @@ def apply_retention(*, dry_run: bool = False) -> Iterator[RetentionResult]:
 
 
 def inactive_since(moment: datetime) -> QuerySet[Student]:
-    """Return the students without an open enrollment for whom nothing has changed since a moment."""
+    """
+    Return the students without an open enrollment, if neither they nor their enrollments or holds have changed since
+    this time.
+    """
     enrollments = StudentCourse.objects.filter(student=OuterRef("pk"))
     versions = StudentHistory.objects.filter(id=OuterRef("pk"))
     with_history = Student.objects.filter(Exists(versions), erased_at=None).order_by("pk")
     has_changed = Exists(enrollments.filter(updated_at__gte=moment)) | Exists(versions.filter(history_date__gte=moment))
-    return with_history.filter(~Exists(enrollments.open()), ~has_changed)
+    holds = Hold.objects.filter(Q(placed_at__gte=moment) | Q(released_at__gte=moment), student=OuterRef("pk"))
+    return with_history.filter(~Exists(enrollments.open()), ~has_changed, ~Exists(holds))
 
 
 def _uploads_before(moment: datetime) -> QuerySet[Import]:
@@ -93,7 +95,7 @@ def _discard(uploads: QuerySet[Import]) -> int:
     for pk in uploads.values_list("pk", flat=True):
         with transaction.atomic():
             job = Import.objects.select_for_update().get(pk=pk)
-            discard(job)
+            job.discard()
         discarded += 1
     return discarded
 

@@ -10,8 +10,8 @@ from django.test import override_settings
 
 from bulk.models import Import, OutcomePage
 from students.models import EnrollmentEvent, StudentCourse
-from tests.bulk.work import ENROLLMENTS, without_parts, work
-from tests.factories import make_course, make_student
+from tests.support.factories import make_course, make_student
+from tests.support.imports import ENROLLMENTS, without_parts, work
 
 pytestmark = pytest.mark.django_db
 
@@ -145,6 +145,35 @@ def test_an_invalid_option_is_a_400_with_its_field(api, options, code, field):
     assert [(error["code"], error["field"]) for error in answer.json()["errors"]] == [(code, field)]
 
 
+def test_an_empty_optional_field_of_a_form_is_a_missing_one(api):
+    """Browsers, and the page for trying out the API, send the empty fields of a form too."""
+    empty = dict.fromkeys(("dataset", "mode", "scope", "on_error", "review", "again", "term", "on_full"), "")
+    file = SimpleUploadedFile("fall.csv", ENROLLMENTS.encode())
+
+    answer = api.post(IMPORTS, {"kind": "enrollments", "file": file, **empty}, format="multipart")
+    unknown = api.post(IMPORTS, {"kind": "", "file": file, "colour": ""}, format="multipart")
+
+    assert answer.status_code == 202
+    assert [answer.json()[name] for name in ("dataset", "mode", "on_error", "review")] == [
+        *("default", "delta", "abort", "always")
+    ]
+    assert unknown.status_code == 400
+    assert {error["field"]: error["code"] for error in unknown.json()["errors"]} == {
+        "kind": "blank",
+        "colour": "unknown_field",
+    }
+
+
+def test_the_filter_of_the_kind_accepts_only_kinds(api):
+    send(api, ENROLLMENTS)
+
+    assert [len(api.get(f"{IMPORTS}?kind={kind}").json()["results"]) for kind in ("enrollments", "undo", "zip")] == [
+        *(1, 0, 0)
+    ]
+    refused = api.get(f"{IMPORTS}?kind=teachers")
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (400, "kind")
+
+
 def test_a_request_without_a_file_is_a_400(api):
     answer = api.post(f"{IMPORTS}?kind=students", {"kind": "students"}, format="multipart")
 
@@ -169,7 +198,7 @@ def test_a_full_disk_is_reported_and_nothing_is_stored(api, monkeypatch):
     def full_disk(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("bulk.file_store.zlib.compress", full_disk)
+    monkeypatch.setattr("bulk.import_file_store.zlib.compress", full_disk)
 
     answer = send(api, ENROLLMENTS)
 

@@ -5,19 +5,20 @@ import io
 import pytest
 from django.core.management import call_command
 
-from bulk.file_store import open_stored
 from bulk.files.zip_reader import read_zip
-from bulk.importers.registry import parts_of
-from bulk.jobs.lifecycle import start_undo
+from bulk.import_file_store import open_stored
+from bulk.importers.import_parts import parts_of
+from bulk.jobs.import_actions import start_undo
 from bulk.models import Import, ImportChannel, OnError, State
+from bulk.personal_data.identifiers import Identifiers
 from bulk.personal_data.redaction import redact
-from bulk.personal_data.search import Identifiers, person_rows
+from bulk.personal_data.search import person_rows
 from bulk.reports import Report
 from courses.models import Course
 from students.models import EnrollmentEvent, StudentCourse
 from tests.bulk.test_zips import code_of, imported, zipped_as
-from tests.bulk.work import without_parts, worked_on
-from tests.factories import make_course, make_student, make_term
+from tests.support.factories import make_course, make_student, make_term
+from tests.support.imports import without_parts, worked_on
 
 pytestmark = pytest.mark.django_db
 
@@ -120,7 +121,8 @@ def test_two_classes_that_map_to_one_course_are_refused_with_their_enrollments()
     job = import_zip(bundle(classes=classes, enrollments="".join(enrollment(n, f"c-{n}") for n in (1, 2, 3))))
 
     message = (
-        "classes.csv: Row {} has a different sourcedId but the same course ALG@2026F. Give each course its own code."
+        "classes.csv: Row {} has a different sourcedId but the same course ALG@2026F. Give each course its own code or "
+        "section."
     )
     assert row_outcomes(job, "courses") == [
         ("error", ("duplicate_row", "course_code", message.format(3))),

@@ -9,13 +9,13 @@ from django.db import transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bulk.importers import base, part
-from bulk.importers.registry import parts_of
+from bulk.importers import base, import_parts
+from bulk.importers.import_parts import parts_of
 from bulk.models import OnError
 from bulk.reports import Report
 from students.models import StudentCourse
 from tests.bulk.test_zips import imported, zipped_as
-from tests.factories import make_course, make_student, make_term
+from tests.support.factories import make_course, make_student, make_term
 from tools.fuzz import examples
 
 pytestmark = pytest.mark.django_db
@@ -62,7 +62,7 @@ references = st.lists(names, min_size=len(STUDENTS), max_size=len(STUDENTS))
 
 @pytest.fixture
 def tiny_chunks(monkeypatch):
-    for module in (base, part):
+    for module in (base, import_parts):
         monkeypatch.setattr(module, "CHUNK_SIZE", 2)
 
 

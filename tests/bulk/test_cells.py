@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk.files.csv_cells import clean, escape_formulas, escape_original_cell
-from school.validators import INVISIBLE, normalized
+from bulk.files.cell_text import clean, escape_formulas, escape_original_cell
+from school.text_normalization import INVISIBLE, normalized
 
 
 @pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@SUM(A1)", "\t1", "\r1", "'=1"])

@@ -9,12 +9,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rest_framework.test import APIClient
 
-from bulk.jobs.lifecycle import ImportRequest, start_undo, submit
+from bulk.jobs.import_actions import start_undo
+from bulk.jobs.submission import ImportRequest, submit
 from bulk.models import Import, ImportChannel
 from courses.models import Course
 from students.models import Action, EnrollmentEvent, StudentCourse
-from tests.bulk.work import imported, outcomes, worked_on
-from tests.factories import make_course, make_student, make_term
+from tests.support.factories import make_course, make_student, make_term
+from tests.support.imports import imported, outcomes, worked_on
 
 pytestmark = pytest.mark.django_db
 

@@ -11,23 +11,24 @@ from django.db import transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import students.imports.full_file_scope
 import students.imports.full_files
-import students.imports.scope
-from bulk.importers import base, part
-from bulk.jobs import runner
-from bulk.jobs.lifecycle import approve, cancel, start_undo
+from bulk.importers import base, import_parts
+from bulk.jobs import import_run
+from bulk.jobs.import_actions import approve, cancel, start_undo
 from bulk.models import Import, ImportChannel, State
-from bulk.row_results import stored_results
+from bulk.row_result_store import stored_results
 from courses.models import Course
 from school.refusals import Refused
 from students.enrollment import drop, enroll, undo
-from students.enrollment.commands import ActorContext, OnFull
-from students.events.log import replay, replayable_snapshot
+from students.enrollment.actor_context import ActorContext
+from students.enrollment.commands import OnFull
+from students.events.journal import replay, replayable_snapshot
 from students.imports import EnrollmentImporter
 from students.models import Action, Channel, EnrollmentEvent, Student, StudentCourse
 from tests.bulk.test_worker import Killed, expire_lease
-from tests.bulk.work import imported, outcomes, without_parts, work, worked_on
-from tests.factories import make_course, make_student, make_term
+from tests.support.factories import make_course, make_student, make_term
+from tests.support.imports import imported, outcomes, without_parts, work, worked_on
 from tools.fuzz import examples
 
 pytestmark = pytest.mark.django_db
@@ -40,7 +41,7 @@ API = ActorContext(Channel.API)
 @pytest.fixture
 def small_chunks(monkeypatch):
     """Chunks of two rows, so that a few rows make several chunks."""
-    for module in (part, base, students.imports.full_files, students.imports.scope):
+    for module in (import_parts, base, students.imports.full_files, students.imports.full_file_scope):
         monkeypatch.setattr(module, "CHUNK_SIZE", 2)
 
 
@@ -220,10 +221,10 @@ def resume():
 def sources(course):
     """F19 was enrolled by hand, F20 by an API client, and X1 by the file of another dataset."""
     registrar = get_user_model().objects.create_user("reg", is_staff=True)
-    for number, origin in (("F19", ActorContext(Channel.ADMIN, actor_id=registrar.pk)), ("F20", API)):
+    for number, actor in (("F19", ActorContext(Channel.ADMIN, actor_id=registrar.pk)), ("F20", API)):
         student = Student.objects.get(student_number=number)
-        drop(student_id=student.pk, course_id=course.pk, actor=origin)
-        enroll(student_id=student.pk, course_id=course.pk, actor=origin)
+        drop(student_id=student.pk, course_id=course.pk, actor=actor)
+        enroll(student_id=student.pk, course_id=course.pk, actor=actor)
     Course.objects.filter(pk=course.pk).update(capacity=30)
     imported(listing(["X1"]), dataset="evening school")
 
@@ -377,7 +378,7 @@ def test_undoing_the_creating_import_keeps_enrollments_adopted_by_another_datase
     assert (undo.counts, "X1" in open_statuses()) == ({outcome: 1}, outcome == "kept")
 
 
-def test_adoptions_are_shown_in_the_change_feed_and_in_the_admin(sources, api, registrars_desk):
+def test_adoptions_are_shown_in_the_change_feed_and_in_the_admin(sources, api, registrar_client):
     cursor = api.get("/api/v1/changes?after=latest").json()["cursor"]
     job = full(listing(ALL_NUMBERS), **TAKE_OVER)
 
@@ -390,9 +391,9 @@ def test_adoptions_are_shown_in_the_change_feed_and_in_the_admin(sources, api, r
         f"/admin/students/student/{Student.objects.get(student_number='F20').pk}/change/?tab=timeline",
         f"/admin/bulk/import/{job.pk}/change/",
     ]
-    for language, word in {"en": "adopted", "de": "übernommen", "es": "adoptado"}.items():
+    for language, word in {"en": "adopted", "de": "übernommen", "es": "asumido"}.items():
         for page in pages:
-            answer = registrars_desk.get(page, headers={"Accept-Language": language})
+            answer = registrar_client.get(page, headers={"Accept-Language": language})
             assert (page, answer.status_code, word in answer.content.decode()) == (page, 200, True)
 
 
@@ -444,11 +445,11 @@ def test_the_api_takes_over_enrollments_made_by_commands(sources, api, take_over
 
 
 @pytest.mark.parametrize(("ticked", "ending"), [({"take_over": "on"}, 21), ({}, 18)])
-def test_the_admin_takes_over_if_the_box_is_checked(sources, registrars_desk, ticked, ending):
+def test_the_admin_takes_over_if_the_box_is_checked(sources, registrar_client, ticked, ending):
     form = {"kind": "enrollments", "on_error": "abort", "mode": "full", "dataset": "default", "scope": "term:2026F"}
     file = SimpleUploadedFile("full.csv", HEADER.encode(), "text/csv")
 
-    registrars_desk.post("/admin/bulk/import/add/", {**form, "file": file, **ticked})
+    registrar_client.post("/admin/bulk/import/add/", {**form, "file": file, **ticked})
     work()
 
     job = Import.objects.latest("pk")
@@ -470,9 +471,9 @@ def test_an_approval_drops_only_the_students_of_the_preview(course, sources):
     assert (job.state, job.ending) == (State.NEEDS_REVIEW, 3)
     registrar = get_user_model().objects.get(username="reg")
     student = Student.objects.get(student_number="F18")
-    origin = ActorContext(Channel.ADMIN, actor_id=registrar.pk)
-    drop(student_id=student.pk, course_id=course.pk, actor=origin)
-    enroll(student_id=student.pk, course_id=course.pk, actor=origin)
+    actor = ActorContext(Channel.ADMIN, actor_id=registrar.pk)
+    drop(student_id=student.pk, course_id=course.pk, actor=actor)
+    enroll(student_id=student.pk, course_id=course.pk, actor=actor)
     own = ActorContext(Channel.IMPORT, import_id=Import.objects.order_by("pk")[0].pk)
     student = Student.objects.get(student_number="X2")
     enroll(student_id=student.pk, course_id=course.pk, actor=own)  # as many enrollments would be dropped as before
@@ -595,7 +596,7 @@ def test_a_full_file_without_rows_drops_everyone_after_approval_and_can_be_undon
 
 def move_code_after_first_chunk(monkeypatch, course):
     """Give the code of a course to a new one in its term after the first chunk of an import."""
-    real = runner.ImportRun._apply_chunk
+    real = import_run.ImportRun._apply_chunk
 
     def apply_chunk(run, part, rows):
         real(run, part, rows)
@@ -603,7 +604,7 @@ def move_code_after_first_chunk(monkeypatch, course):
             Course.objects.filter(pk=course.pk).update(code="M-0")
             make_course(code="M-1", term=course.term)
 
-    monkeypatch.setattr(runner.ImportRun, "_apply_chunk", apply_chunk)
+    monkeypatch.setattr(import_run.ImportRun, "_apply_chunk", apply_chunk)
 
 
 def test_a_code_moved_to_another_course_refers_to_it_from_the_next_chunk(term, small_chunks, monkeypatch):
@@ -807,8 +808,8 @@ def enrolled_before(before):
             assert imported(HEADER + f"{number},{code},waitlisted,\n", dataset=dataset).state == State.DONE
         else:
             student, course = Student.objects.get(student_number=number), Course.objects.get(code=code)
-            origin = API if source == "api" else ActorContext(Channel.ADMIN, actor_id=registrar.pk)
-            enroll(student_id=student.pk, course_id=course.pk, actor=origin, on_full=OnFull.WAITLIST)
+            actor = API if source == "api" else ActorContext(Channel.ADMIN, actor_id=registrar.pk)
+            enroll(student_id=student.pk, course_id=course.pk, actor=actor, on_full=OnFull.WAITLIST)
     return world
 
 

@@ -5,12 +5,12 @@ import tracemalloc
 
 import pytest
 
-from bulk.importers import part
-from bulk.importers.registry import parts_of
+from bulk.importers import import_parts
+from bulk.importers.import_parts import parts_of
 from bulk.models import State
 from bulk.reports import Report
-from tests.bulk.work import ENROLLMENTS, imported, outcomes
-from tests.factories import make_course, make_student
+from tests.support.factories import make_course, make_student
+from tests.support.imports import ENROLLMENTS, imported, outcomes
 
 pytestmark = pytest.mark.django_db
 
@@ -76,7 +76,7 @@ def test_all_errors_of_a_row_are_reported():
 
 
 def test_memory_use_does_not_depend_on_the_file_size(monkeypatch):
-    monkeypatch.setattr(part, "CHUNK_SIZE", 2_000)  # which limits it, and would accept a longer file
+    monkeypatch.setattr(import_parts, "CHUNK_SIZE", 2_000)  # which limits it, and would accept a longer file
 
     def peak(rows):
         text = ENROLLMENTS + "S-1,M-1,,,,\n" * rows

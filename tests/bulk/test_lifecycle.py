@@ -16,18 +16,19 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
-from bulk.commands.base import process_here
-from bulk.importers import base, part
+from bulk.commands.processing_command import process_here
+from bulk.importers import base, import_parts
 from bulk.jobs import processing
-from bulk.jobs.leases import MAX_ATTEMPTS, abandoned_import_ids, claim, reserve
-from bulk.jobs.lifecycle import AlreadyApplied, ImportRequest, approve, start_undo, submit
+from bulk.jobs.import_actions import approve, start_undo
+from bulk.jobs.leases import MAX_ATTEMPTS, claim, reserve, waiting_import_ids
+from bulk.jobs.submission import AlreadyApplied, ImportRequest, submit
 from bulk.models import Import, ImportChannel, Progress, State
-from bulk.row_results import ResultWriter
+from bulk.row_result_store import ResultWriter
 from school.refusals import Refused
 from students.imports import EnrollmentImporter, StudentImporter
 from students.models import Student, StudentCourse
-from tests.bulk.work import ENROLLMENTS, imported, outcomes, without_parts, work, worked_on
-from tests.factories import make_course, make_student
+from tests.support.factories import make_course, make_student
+from tests.support.imports import ENROLLMENTS, imported, outcomes, without_parts, work, worked_on
 
 pytestmark = pytest.mark.django_db
 
@@ -38,7 +39,7 @@ ROWS = "".join(f"S-{n},Ada,Byron\n" for n in range(1, 7))
 @pytest.fixture
 def small_chunks(monkeypatch):
     """Chunks of two rows, so that a few rows make several chunks."""
-    monkeypatch.setattr(part, "CHUNK_SIZE", 2)
+    monkeypatch.setattr(import_parts, "CHUNK_SIZE", 2)
     monkeypatch.setattr(base, "CHUNK_SIZE", 2)
 
 
@@ -207,7 +208,12 @@ def test_a_signal_cancels_an_import_and_the_printed_advice_is_correct(
 
 
 @pytest.mark.parametrize(
-    "place", ["bulk.commands.base.process_here", "bulk.commands.base.write_id", "bulk.jobs.processing.local_copy"]
+    "place",
+    [
+        "bulk.commands.import_command.process_here",
+        "bulk.commands.import_command.write_id",
+        "bulk.jobs.processing.local_copy",
+    ],
 )
 def test_a_signal_before_the_first_row_cancels_the_import(file, monkeypatch, place):
     def interrupted(*_):
@@ -222,7 +228,7 @@ def test_a_signal_before_the_first_row_cancels_the_import(file, monkeypatch, pla
 
 
 def test_a_signal_while_the_file_is_received_leaves_no_import(file, monkeypatch):
-    monkeypatch.setattr("bulk.file_store.store_file", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    monkeypatch.setattr("bulk.import_file_store.store_file", lambda *_: os.kill(os.getpid(), signal.SIGINT))
 
     with pytest.raises(CommandError, match=r"^Interrupted\. Nothing was applied\.$"):
         call_command("import_students", file)
@@ -308,7 +314,8 @@ def test_the_import_of_a_killed_command_is_released_for_the_next_one(file, small
 def test_a_worker_does_not_claim_an_import_that_a_command_has_just_received(file, monkeypatch):
     seen = []
     monkeypatch.setattr(
-        "bulk.commands.base.write_id", lambda job, stderr: seen.append((abandoned_import_ids(), job.lease_owner != ""))
+        "bulk.commands.import_command.write_id",
+        lambda job, stderr: seen.append((waiting_import_ids(), job.lease_owner != "")),
     )
 
     call_command("import_students", file)
@@ -322,7 +329,7 @@ def test_an_approval_by_command_is_applied_by_the_command_and_not_by_a_worker(mo
     Import.objects.update(created_at="2026-01-01T00:00:00Z")
     seen = []
     monkeypatch.setattr(
-        "bulk.management.commands.approve_import.write_id", lambda *_: seen.append(abandoned_import_ids())
+        "bulk.management.commands.approve_import.write_id", lambda *_: seen.append(waiting_import_ids())
     )
 
     call_command("approve_import", str(job.pk))
@@ -333,7 +340,7 @@ def test_an_approval_by_command_is_applied_by_the_command_and_not_by_a_worker(mo
 
 def test_approve_import_exits_with_3_while_another_process_applies_the_import(monkeypatch, capsys):
     job = imported(STUDENTS + ROWS, kind="students", review="always")
-    monkeypatch.setattr("bulk.commands.base.process_import", lambda *_, **__: False)
+    monkeypatch.setattr("bulk.commands.processing_command.process_import", lambda *_, **__: False)
 
     with pytest.raises(SystemExit) as ended:
         call_command("approve_import", str(job.pk))

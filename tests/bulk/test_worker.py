@@ -1,22 +1,19 @@
 """Background work: imports are claimed once, and orphaned imports are resumed."""
 
 import os
-from datetime import timedelta
 
 import pytest
 from django.db import OperationalError
 from django.utils import timezone
-from django_tasks_db.models import DBTaskResult
 
-from bulk.importers import base, part
-from bulk.jobs.leases import MAX_ATTEMPTS, LeaseLost, abandoned_import_ids, claim
-from bulk.jobs.lifecycle import approve, cancel
-from bulk.jobs.worker import enqueue
+from bulk.importers import base, import_parts
+from bulk.jobs.import_actions import approve, cancel
+from bulk.jobs.leases import MAX_ATTEMPTS, LeaseLost, claim, waiting_import_ids
 from bulk.models import Import, ImportChannel, State
 from students.imports import EnrollmentImporter
 from students.models import EnrollmentEvent, StudentCourse
-from tests.bulk.work import ENROLLMENTS, imported, outcomes, work, worked_on
-from tests.factories import make_course, make_student
+from tests.support.factories import make_course, make_student
+from tests.support.imports import ENROLLMENTS, imported, outcomes, work, worked_on
 
 pytestmark = pytest.mark.django_db
 
@@ -28,7 +25,7 @@ class Killed(BaseException):
 @pytest.fixture
 def small_chunks(monkeypatch):
     """Chunks of two rows, so that a few rows make several chunks."""
-    monkeypatch.setattr(part, "CHUNK_SIZE", 2)
+    monkeypatch.setattr(import_parts, "CHUNK_SIZE", 2)
     monkeypatch.setattr(base, "CHUNK_SIZE", 2)
 
 
@@ -92,9 +89,9 @@ def test_an_import_with_a_valid_lease_is_not_claimed_by_another_worker(text):
 
     assert lease is not None
     assert claim(job.pk) is None
-    assert abandoned_import_ids() == []
+    assert waiting_import_ids() == []
     expire_lease(job)
-    assert abandoned_import_ids() == [job.pk]
+    assert waiting_import_ids() == [job.pk]
     assert claim(job.pk) is not None
     with pytest.raises(LeaseLost):
         lease.lock_import()
@@ -110,31 +107,24 @@ def test_an_import_of_a_dead_process_on_this_machine_is_orphaned_immediately(tex
 
     monkeypatch.setattr(os, "kill", gone)
 
-    assert abandoned_import_ids() == [job.pk]
+    assert waiting_import_ids() == [job.pk]
 
 
-def test_a_task_that_is_delivered_twice_does_the_work_once(text):
-    job = imported(text, review="always", on_error="skip")
-    approve(job.pk)
-    for _ in range(3):
-        enqueue(job)
+def test_the_worker_does_the_work_of_an_import_once_and_the_oldest_first(text):
+    first = imported(text, review="always", on_error="skip")
+    approve(first.pk)
+    second = imported(text, review="always", on_error="skip", dataset="other")
+    approve(second.pk)
+    assert waiting_import_ids() == [first.pk, second.pk]
 
     work()
+    work()
 
-    assert set(DBTaskResult.objects.values_list("status", flat=True)) == {"SUCCESSFUL"}
+    assert waiting_import_ids() == []
+    first.refresh_from_db()
+    second.refresh_from_db()
+    assert (first.counts["enrolled"], "enrolled" in second.counts) == (3, False)
     assert EnrollmentEvent.objects.count() == 3
-
-
-def test_an_import_without_a_task_is_found_by_the_worker(text):
-    job = imported(text, review="always", on_error="skip")
-    approve(job.pk)
-    assert abandoned_import_ids() == []
-    Import.objects.update(created_at=timezone.now() - timedelta(minutes=1))
-
-    work()
-
-    job.refresh_from_db()
-    assert job.state == State.DONE_WITH_ERRORS
 
 
 def test_a_cancelled_import_stops_at_the_next_chunk_and_its_rows_can_be_undone(text, small_chunks, monkeypatch):

@@ -13,14 +13,14 @@ from django.db import transaction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bulk.importers.registry import parts_of
-from bulk.jobs.lifecycle import ImportRequest, submit
+from bulk.importers.import_parts import parts_of
+from bulk.jobs.submission import ImportRequest, submit
 from bulk.models import ImportChannel, State
-from bulk.outcomes import ERROR
 from bulk.reports import Report
+from bulk.row_results import ERROR
 from students.models import Student, StudentCourse
-from tests.bulk.work import worked_on
-from tests.factories import make_course, make_student
+from tests.support.factories import make_course, make_student
+from tests.support.imports import worked_on
 from tools.fuzz import examples
 
 pytestmark = pytest.mark.django_db

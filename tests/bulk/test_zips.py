@@ -6,14 +6,15 @@ import zipfile
 import pytest
 from django.test import override_settings
 
-from bulk.importers.registry import parts_of
-from bulk.jobs.lifecycle import ImportRequest, start_undo, submit
+from bulk.importers.import_parts import parts_of
+from bulk.jobs.import_actions import start_undo
+from bulk.jobs.submission import ImportRequest, submit
 from bulk.models import ImportChannel, State
 from bulk.reports import Report
 from courses.models import Course
 from students.models import Student, StudentCourse
-from tests.bulk.work import without_parts, work, worked_on
-from tests.factories import make_term
+from tests.support.factories import make_term
+from tests.support.imports import without_parts, work, worked_on
 
 pytestmark = pytest.mark.django_db
 
@@ -75,14 +76,14 @@ def test_a_zip_is_undone_in_reverse_order():
     assert list(Student.objects.values_list("student_number", flat=True)) == ["S-1"]
 
 
-def test_the_report_of_a_zip_is_available_for_each_part(api, registrars_desk):
+def test_the_report_of_a_zip_is_available_for_each_part(api, registrar_client):
     packed = zipped(students=STUDENTS, courses=COURSES, enrollments=ENROLLMENTS)
     address = api.post("/api/v1/imports?kind=zip", packed.read(), content_type="application/zip")["Location"]
     work()
 
     whole = api.get(f"{address}/report", headers={"Accept": "text/csv"})
     part = api.get(f"{address}/report?part=courses", headers={"Accept": "text/csv"})
-    page = registrars_desk.get(f"/admin/bulk/import/{address.rpartition('/')[2]}/change/").content.decode()
+    page = registrar_client.get(f"/admin/bulk/import/{address.rpartition('/')[2]}/change/").content.decode()
 
     assert (whole.status_code, whole.json()["errors"][0]["field"]) == (400, "part")
     assert b"".join(part).decode().splitlines()[1].startswith("M-1,2026F,Maths,introductory,2,created")
@@ -199,7 +200,7 @@ def test_files_added_by_operating_systems_are_ignored_and_others_cause_a_warning
 def test_the_error_of_a_zip_without_known_files_lists_its_files():
     job = imported(zipped_as({"inner.zip": "PK", "teachers.csv": "a"}))
 
-    message = "The zip has none of: students.csv, courses.csv, enrollments.csv."
+    message = "The zip has none of: terms.csv, students.csv, courses.csv, holds.csv, enrollments.csv."
     message += " Files in the zip: teachers.csv, inner.zip."
     assert (code_of(job), job.problems[0]["message"]) == ((State.FAILED, "missing_file"), message)
 

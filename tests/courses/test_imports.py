@@ -8,7 +8,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from courses.models import Course
-from tests.factories import make_course, make_term
+from tests.support.factories import make_course, make_term
 
 pytestmark = pytest.mark.django_db
 

@@ -8,7 +8,7 @@ from courses.prerequisites import check_prerequisites
 from students.enrollment import complete, drop, enroll, execute
 from students.enrollment.commands import EnrollmentCommand
 from students.models import Action
-from tests.factories import make_course, make_student, make_term
+from tests.support.factories import make_course, make_student, make_term
 
 pytestmark = pytest.mark.django_db
 
@@ -17,26 +17,26 @@ def codes(error):
     return [each.code for each in error.value.error_dict["prerequisites"]]
 
 
-def apply_commands(student, course, origin, *verbs):
+def apply_commands(student, course, actor, *verbs):
     for verb in (enroll, *verbs):
-        verb(student_id=student.pk, course_id=course.pk, actor=origin)
+        verb(student_id=student.pk, course_id=course.pk, actor=actor)
 
 
-def test_a_prerequisite_completed_in_any_term_counts(origin):
+def test_a_prerequisite_completed_in_any_term_counts(actor):
     student = make_student()
     earlier = make_course(code="MATH-101", term=make_term(code="2025F"))
     make_course(code="MATH-101", term=make_term(code="2026F"))
     following = make_course(code="MATH-201", prerequisites=["MATH-101"])
-    apply_commands(student, earlier, origin, complete)
+    apply_commands(student, earlier, actor, complete)
 
-    assert enroll(student_id=student.pk, course_id=following.pk, actor=origin).changed
+    assert enroll(student_id=student.pk, course_id=following.pk, actor=actor).changed
 
 
 @pytest.mark.parametrize("verbs", [(), (drop,)], ids=["enrolled", "dropped"])
-def test_only_completed_prerequisites_count(origin, verbs, api):
+def test_only_completed_prerequisites_count(actor, verbs, api):
     student, first = make_student(), make_course(code="MATH-101")
     following = make_course(code="MATH-201", prerequisites=["MATH-101"])
-    apply_commands(student, first, origin, *verbs)
+    apply_commands(student, first, actor, *verbs)
 
     answer = api.post(f"/api/v1/students/{student.pk}/courses", {"course_id": following.pk})
 
@@ -44,26 +44,26 @@ def test_only_completed_prerequisites_count(origin, verbs, api):
     assert answer.json()["detail"] == "MATH-201 requires MATH-101 to be completed first."
 
 
-def test_a_prerequisite_completed_in_a_batch_counts_for_its_next_row(origin):
+def test_a_prerequisite_completed_in_a_batch_counts_for_its_next_row(actor):
     student, first = make_student(), make_course(code="MATH-101")
     following = make_course(code="MATH-201", prerequisites=["MATH-101"])
-    apply_commands(student, first, origin)
+    apply_commands(student, first, actor)
 
     acts = [
         EnrollmentCommand(Action.COMPLETE, student.pk, first.pk),
         EnrollmentCommand(Action.ENROLL, student.pk, following.pk),
     ]
 
-    assert [outcome.changed for outcome in execute(acts, origin)] == [True, True]
+    assert [outcome.changed for outcome in execute(acts, actor)] == [True, True]
 
 
-def test_enrolled_students_stay_enrolled_when_a_prerequisite_is_added(origin):
+def test_enrolled_students_stay_enrolled_when_a_prerequisite_is_added(actor):
     student, course = make_student(), make_course(code="MATH-201")
     make_course(code="MATH-101")
-    apply_commands(student, course, origin)
+    apply_commands(student, course, actor)
     Course.objects.filter(pk=course.pk).update(prerequisites=["MATH-101"])
 
-    assert enroll(student_id=student.pk, course_id=course.pk, actor=origin).accepted
+    assert enroll(student_id=student.pk, course_id=course.pk, actor=actor).accepted
 
 
 @pytest.mark.parametrize(
@@ -139,17 +139,17 @@ def test_a_repeated_prerequisite_is_stored_once(api):
     assert api.post("/api/v1/courses", body).json()["prerequisites"] == ["MATH-101"]
 
 
-def test_the_admin_accepts_comma_separated_codes_and_refuses_a_cycle(registrars_desk):
+def test_the_admin_accepts_comma_separated_codes_and_refuses_a_cycle(registrar_client):
     make_course(code="A")
     course = make_course(code="B", name="Two")
     url = f"/admin/courses/course/{course.pk}/change/"
     form = {"code": "B", "name": "Two", "level": "introductory", "is_active": "on"}
 
-    registrars_desk.post(url, {**form, "prerequisites": " A , A"})
+    registrar_client.post(url, {**form, "prerequisites": " A , A"})
     assert Course.objects.get(code="B").prerequisites == ["A"]
-    assert 'value="A"' in registrars_desk.get(f"{url}?tab=form").content.decode()
+    assert 'value="A"' in registrar_client.get(f"{url}?tab=form").content.decode()
 
-    refused = registrars_desk.post(url, {**form, "prerequisites": "B"})
+    refused = registrar_client.post(url, {**form, "prerequisites": "B"})
     assert refused.context["adminform"].form.errors == {
         "prerequisites": ["These courses would be prerequisites of themselves: B ← B."]
     }

@@ -12,15 +12,15 @@ from django.db.migrations.loader import MigrationLoader
 
 from bulk.jobs.processing import process_import
 from bulk.models import Import
-from courses.api_clients import create_api_client
+from courses.api_client_creation import create_api_client
 from courses.models import Course, Term
 from courses.prerequisites import MAX_SHOWN_COURSES, check_prerequisites, deletion_refusals, rename_in_prerequisites
 from school.models import ApiClient
 from students.enrollment import complete, enroll
 from students.enrollment.commands import OnFull
 from students.models import StudentCourse
-from tests.factories import make_course, make_student, make_term
-from tests.test_access import bearer
+from tests.security.test_access import bearer
+from tests.support.factories import make_course, make_student, make_term
 
 pytestmark = pytest.mark.django_db
 
@@ -82,44 +82,44 @@ DONE = 200, 302  # by a client; by a form, which redirects to another page
 
 @pytest.mark.parametrize("rename", RENAMES)
 def test_renaming_a_course_updates_the_prerequisites_of_other_courses(
-    api, registrars_desk, intro, advanced, origin, rename
+    api, registrar_client, intro, advanced, actor, rename
 ):
     make_course(code="MORE", prerequisites=["ADV", "INTRO"])
     student = make_student()
     for act in (enroll, complete):
-        act(student_id=student.pk, course_id=intro.pk, actor=origin)
+        act(student_id=student.pk, course_id=intro.pk, actor=actor)
 
-    assert rename(api, registrars_desk, intro, "INTRO101") in DONE
+    assert rename(api, registrar_client, intro, "INTRO101") in DONE
 
     assert (prerequisites_of("INTRO101"), prerequisites_of("ADV"), prerequisites_of("MORE")) == (
         [],
         ["INTRO101"],
         ["ADV", "INTRO101"],
     )
-    assert enroll(student_id=student.pk, course_id=advanced.pk, actor=origin).changed
+    assert enroll(student_id=student.pk, course_id=advanced.pk, actor=actor).changed
 
 
 @pytest.mark.parametrize("rename", RENAMES)
-def test_prerequisites_keep_a_code_that_another_course_still_has(api, registrars_desk, intro, advanced, rename):
+def test_prerequisites_keep_a_code_that_another_course_still_has(api, registrar_client, intro, advanced, rename):
     make_course(code="INTRO", term=make_term())
 
-    assert rename(api, registrars_desk, intro, "INTRO101") in DONE
+    assert rename(api, registrar_client, intro, "INTRO101") in DONE
 
     assert (prerequisites_of("ADV"), Course.objects.filter(code="INTRO101").count()) == (["INTRO"], 1)
 
 
 @pytest.mark.parametrize("rename", RENAMES)
-def test_a_rename_that_would_create_a_cycle_changes_nothing(api, registrars_desk, rename):
+def test_a_rename_that_would_create_a_cycle_changes_nothing(api, registrar_client, rename):
     first = make_course(code="A", term=make_term())
     make_course(code="B", prerequisites=["A"])
     make_course(code="C", prerequisites=["B"])
     other = make_course(code="X", term=make_term())
 
-    assert rename(api, registrars_desk, first, "C") in (400, 200)
+    assert rename(api, registrar_client, first, "C") in (400, 200)
 
     assert sorted(Course.objects.values_list("code", flat=True)) == ["A", "B", "C", "X"]
     assert (prerequisites_of("B"), prerequisites_of("C")) == (["A"], ["B"])
-    assert rename(api, registrars_desk, other, "C") in DONE  # no course requires it
+    assert rename(api, registrar_client, other, "C") in DONE  # no course requires it
 
 
 def test_the_error_of_a_cycle_by_a_rename_has_the_code_field_and_the_cycle(api):
@@ -170,14 +170,14 @@ def test_a_failed_rename_does_not_change_prerequisites(api, intro, advanced):
     assert (prerequisites_of("ADV"), prerequisites_of("INTRO")) == (["INTRO"], [])
 
 
-def test_a_student_who_becomes_eligible_by_a_rename_gets_the_free_seat(api, origin):
+def test_a_student_who_becomes_eligible_by_a_rename_gets_the_free_seat(api, actor):
     old = make_course(code="OLD")
     make_course(code="NEW", term=make_term())
     course = make_course(code="ADV", capacity=0, waitlist_capacity=1, prerequisites=[])
     student = make_student()
     for act in (enroll, complete):
-        act(student_id=student.pk, course_id=old.pk, actor=origin)
-    enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=origin)
+        act(student_id=student.pk, course_id=old.pk, actor=actor)
+    enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=actor)
     Course.objects.filter(pk=course.pk).update(capacity=1, prerequisites=["NEW"])
 
     api.patch(f"/api/v1/courses/{old.pk}", {"code": "NEW"})
@@ -223,23 +223,23 @@ def delete_by_action(api, desk, course):
 
 
 @pytest.mark.parametrize("delete", [delete_by_api, delete_by_page, delete_by_action])
-def test_the_last_course_of_a_required_code_cannot_be_deleted(api, registrars_desk, intro, advanced, delete):
+def test_the_last_course_of_a_required_code_cannot_be_deleted(api, registrar_client, intro, advanced, delete):
     second = make_course(code="INTRO", term=make_term())
 
-    delete(api, registrars_desk, intro)
-    delete(api, registrars_desk, second)
+    delete(api, registrar_client, intro)
+    delete(api, registrar_client, second)
 
     assert list(Course.objects.filter(code="INTRO")) == [second]
     api.patch(f"/api/v1/courses/{advanced.pk}", {"prerequisites": []})
-    delete(api, registrars_desk, second)
+    delete(api, registrar_client, second)
     assert not Course.objects.filter(code="INTRO").exists()
 
 
-def test_the_refusal_of_a_deletion_lists_dependent_courses_and_gives_advice(api, registrars_desk, intro, advanced):
+def test_the_refusal_of_a_deletion_lists_dependent_courses_and_gives_advice(api, registrar_client, intro, advanced):
     make_course(code="MORE", term=make_term(code="2026F"), prerequisites=["INTRO"])
 
     answer = api.delete(f"/api/v1/courses/{intro.pk}")
-    page = registrars_desk.get(f"/admin/courses/course/{intro.pk}/delete/").content.decode()
+    page = registrar_client.get(f"/admin/courses/course/{intro.pk}/delete/").content.decode()
 
     message = (
         "INTRO is a prerequisite of: ADV, MORE@2026F. Remove it from their prerequisites first,"
@@ -249,10 +249,10 @@ def test_the_refusal_of_a_deletion_lists_dependent_courses_and_gives_advice(api,
     assert f"<li>{message}</li>" in page
 
 
-def test_courses_that_require_only_each_other_are_deleted_together(registrars_desk, intro, advanced):
+def test_courses_that_require_only_each_other_are_deleted_together(registrar_client, intro, advanced):
     form = {"action": "delete_selected", "_selected_action": [intro.pk, advanced.pk], "post": "yes"}
 
-    registrars_desk.post("/admin/courses/course/", form)
+    registrar_client.post("/admin/courses/course/", form)
 
     assert Course.objects.count() == 0
 
@@ -291,8 +291,8 @@ def test_undoing_an_import_keeps_a_course_that_others_require(api):
     assert sorted(Course.objects.values_list("code", flat=True)) == ["ADV", "INTRO"]
 
 
-def test_deleting_a_course_with_enrollments_is_refused_as_has_history(api, intro, origin):
-    enroll(student_id=make_student().pk, course_id=intro.pk, actor=origin)
+def test_deleting_a_course_with_enrollments_is_refused_as_has_history(api, intro, actor):
+    enroll(student_id=make_student().pk, course_id=intro.pk, actor=actor)
 
     assert api.delete(f"/api/v1/courses/{intro.pk}").json()["code"] == "has_history"
 
@@ -345,12 +345,12 @@ def has_cycle(asks):
 
 
 def test_staff_limited_to_own_courses_cannot_rename_a_prerequisite_of_other_courses(
-    registrar, registrars_desk, intro, advanced
+    registrar, registrar_client, intro, advanced
 ):
     registrar.user_permissions.add(Permission.objects.get(codename="own_courses_only"))
     intro.staff.create(user=registrar)
 
-    answer = registrars_desk.post(f"/admin/courses/course/{intro.pk}/change/", form_of(intro, "NEW"))
+    answer = registrar_client.post(f"/admin/courses/course/{intro.pk}/change/", form_of(intro, "NEW"))
 
     assert (answer.status_code, prerequisites_of("ADV"), prerequisites_of("INTRO")) == (403, ["INTRO"], [])
 
@@ -369,12 +369,12 @@ def test_staff_limited_to_own_courses_cannot_rename_a_prerequisite_of_other_cour
         ({"starts_on": "2026-10-16", "drop_deadline": "2026-10-17"}, True),
     ],
 )
-def test_a_drop_deadline_must_lie_within_its_term(api, registrars_desk, fields, accepted):
+def test_a_drop_deadline_must_lie_within_its_term(api, registrar_client, fields, accepted):
     dates = {"starts_on": "2026-09-01", "ends_on": "2027-01-31", "drop_deadline": "2026-10-15"}
     term = make_term(**dates)
 
     form = {"code": term.code, "name": term.name, **dates, **fields}
-    page = registrars_desk.post(
+    page = registrar_client.post(
         f"/admin/courses/term/{term.pk}/change/", {name: value or "" for name, value in form.items()}
     )
     if accepted:
@@ -433,10 +433,10 @@ WITHOUT_CONSTRAINT = {
 }
 
 
-def test_the_refusal_to_delete_a_referenced_row_gives_advice(api, origin):
+def test_the_refusal_to_delete_a_referenced_row_gives_advice(api, actor):
     term = make_term()
     course, student = make_course(term=term), make_student()
-    enroll(student_id=student.pk, course_id=course.pk, actor=origin)
+    enroll(student_id=student.pk, course_id=course.pk, actor=actor)
 
     answers = [
         api.delete(f"/api/v1/{name}/{row.pk}").json()

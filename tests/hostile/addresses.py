@@ -9,11 +9,16 @@ LISTS = ("students", "courses", "terms", "enrollments", "imports")
 NESTED_LISTS = ("students/{student}/courses", "courses/{course}/students", "enrollments/{enrollment}/events")
 METHODS = {
     "students": "GET POST",
+    "students/batch": "POST",
+    "courses/batch": "POST",
+    "terms/batch": "POST",
     "students/{student}": "GET PUT PATCH DELETE",
     "students/{student}/courses": "GET POST",
     "students/{student}/courses/{course}": "GET PATCH DELETE",
     "courses": "GET POST",
     "courses/{course}": "GET PUT PATCH DELETE",
+    "courses/{course}/cancel": "POST",
+    "courses/{course}/cancel/undo": "POST",
     "courses/{course}/students": "GET",
     "terms": "GET POST",
     "terms/{term}": "GET PUT PATCH DELETE",

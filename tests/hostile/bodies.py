@@ -11,6 +11,9 @@ WRITES: dict[str, dict[str, Any]] = {
     "students": {"student_number": "S", "given_name": "A", "family_name": "B"},
     "courses": {"code": "C", "name": "A", "level": "advanced", "term": None},
     "terms": {"code": "T", "name": "A", "starts_on": "2026-01-01", "ends_on": "2026-02-01"},
+    "students/batch": {"items": [{"student_number": "S", "given_name": "A", "family_name": "B"}]},
+    "courses/batch": {"items": [{"code": "C", "name": "A", "level": "advanced"}]},
+    "terms/batch": {"items": [{"code": "T", "name": "A", "starts_on": "2026-01-01", "ends_on": "2026-02-01"}]},
     "students/{student}/courses": {"course_id": 1},
     "enrollments/batch": {"items": [{"action": "enroll", "student_id": 1, "course_id": 1}]},
 }

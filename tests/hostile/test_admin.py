@@ -10,11 +10,11 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from students.enrollment import enroll
-from students.enrollment.commands import ActorContext
+from students.enrollment.actor_context import ActorContext
 from students.models import Channel
-from tests.bulk.work import ENROLLMENTS, imported
-from tests.factories import make_course, make_student, make_term
 from tests.hostile.cases import HUGE, row_counts
+from tests.support.factories import make_course, make_student, make_term
+from tests.support.imports import ENROLLMENTS, imported
 
 pytestmark = pytest.mark.django_db
 
@@ -215,7 +215,7 @@ def form_cases() -> list[Case]:
 
 
 def upload_cases() -> list[Case]:
-    options = {"kind": "students", "on_error": "abort", "mode": "delta", "dataset": "default"}
+    options = {"kind": "students", "mode": "delta", "dataset": "default"}
     file = b"student_number\nA\n"
     cases: list[dict[str, Any]] = [
         {},
@@ -226,7 +226,7 @@ def upload_cases() -> list[Case]:
         {"file": SimpleUploadedFile("a.csv", file), "mode": "full", "scope": "\0", "kind": "enrollments"},
         {"file": SimpleUploadedFile("a.csv", file), "dataset": "\0"},
         {"file": SimpleUploadedFile("a.csv", file), "dataset": "a" * 65},
-        {"file": SimpleUploadedFile("a.csv", file), "on_error": "\0"},
+        {"file": SimpleUploadedFile("a.csv", file), "mode": "\0"},
         {"file": "no file"},
     ]
     return [Case("bulk/import/add/", (PAGE,), {**options, **case}) for case in cases]
@@ -302,10 +302,10 @@ def unexpected_responses(client: Client, cases: list[Case], path_values: dict[st
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.__name__)
-def test_hostile_requests_of_a_registrar_are_answered_and_write_nothing(registrars_desk, path_values, family):
-    registrars_desk.raise_request_exception = False
+def test_hostile_requests_of_a_registrar_are_answered_and_write_nothing(registrar_client, path_values, family):
+    registrar_client.raise_request_exception = False
 
-    assert unexpected_responses(registrars_desk, family(), path_values) == []
+    assert unexpected_responses(registrar_client, family(), path_values) == []
 
 
 def test_hostile_requests_of_a_superuser_are_answered_and_write_nothing(admin_client, path_values):

@@ -10,7 +10,7 @@ from django.db.models import Model
 from django.test import Client
 
 from tests.hostile.cases import HUGE
-from tests.test_admin_access import World, routes
+from tests.security.test_admin_access import World, routes
 
 pytestmark = pytest.mark.django_db
 
@@ -45,8 +45,8 @@ def other_spellings(pk: Any) -> dict[str, str]:
 
 
 @pytest.fixture
-def world(origin, registrar):
-    return World("OWN", registrar, origin)
+def world(actor, registrar):
+    return World("OWN", registrar, actor)
 
 
 def kind_of(route: str) -> str:
@@ -161,7 +161,14 @@ def test_no_parameter_of_an_autocomplete_or_search_causes_a_server_error(world, 
     answers += [({"s": text}, admin_client.get("/admin/search/", {"s": text}).status_code) for text in VALUES]
 
     assert [(query, status) for query, status in answers if status >= 500] == []
-    assert {str(each["field_name"]) for each in fields} == {"student", "course", "term", "terms", "courses"}
+    assert {str(each["field_name"]) for each in fields} == {
+        "student",
+        "course",
+        "instead_of",
+        "term",
+        "terms",
+        "courses",
+    }
 
 
 PARAMETERS = {
@@ -169,6 +176,7 @@ PARAMETERS = {
     "students/student/{student}/change/": ["tab", "before", "page"],
     "courses/course/{course}/roster.csv": ["status", "q", "chosen"],
     "courses/course/{course}/roster/": ["status", "q", "chosen"],
+    "courses/course/{course}/grades/": ["page"],
     "students/studentcourse/act/": ["action", "chosen", "next"],
     "students/studentcourse/enroll-many/": ["course", "student", "side"],
     "bulk/import/{import}/change/": ["page"],
@@ -176,7 +184,7 @@ PARAMETERS = {
     "courses/course/{course}/history/": ["p", "page"],
     "courses/coursestaff/add/": ["course", "user"],
     "courses/course/add/": ["term", "capacity", "enrollment_opens_at", "prerequisites"],
-    "students/studentcourse/add/": ["student", "course", "waive", "on_full"],
+    "students/studentcourse/add/": ["student", "course", "instead_of", "waive", "on_full"],
 }
 
 

@@ -13,14 +13,14 @@ from bulk.models import Import
 from school.api.pagination import cursor_signer
 from school.models import ApiClient
 from students.enrollment import enroll
-from students.enrollment.commands import ActorContext
+from students.enrollment.actor_context import ActorContext
 from students.models import Channel
-from tests.bulk.work import ENROLLMENTS, imported
-from tests.factories import make_course, make_student, make_term
 from tests.hostile.addresses import method_cases, path_cases, query_cases
 from tests.hostile.bodies import body_cases, import_cases
 from tests.hostile.cases import unexpected_responses
 from tests.hostile.headers import anonymous_cases, header_cases
+from tests.support.factories import make_course, make_student, make_term
+from tests.support.imports import ENROLLMENTS, imported
 
 pytestmark = pytest.mark.django_db
 
@@ -28,7 +28,7 @@ FAMILIES = [path_cases, query_cases, body_cases, header_cases, method_cases, imp
 
 
 @pytest.fixture
-def path_values(origin) -> dict[str, Any]:
+def path_values(actor) -> dict[str, Any]:
     """Make one row of each kind, and return their keys."""
     student, course, term = make_student(), make_course(), make_term()
     enrollment = enroll(student_id=student.pk, course_id=course.pk, actor=ActorContext(Channel.SYSTEM)).enrollment

@@ -7,7 +7,8 @@ from http.client import HTTPException, HTTPResponse
 import pytest
 from django.db import connection
 
-from tests.serving import ask, bearer, environment_of, manage, serving
+from tests.support.databases import copy_sqlite
+from tests.support.serving import ask, bearer, environment_of, serving
 
 pytestmark = pytest.mark.skipif(connection.vendor != "sqlite", reason="the server is the same, so once is enough")
 
@@ -90,7 +91,7 @@ def environment(tmp_path_factory) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def port(environment) -> Iterator[int]:
-    manage(environment, "migrate", "--verbosity=0")
+    copy_sqlite(environment)
     with serving(environment, "--workers=1") as port:
         yield port
 

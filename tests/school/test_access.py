@@ -1,7 +1,7 @@
 """
 Tokens, their expiry, and the addresses without authentication.
 
-For permissions see tests/test_access.py.
+For permissions see tests/security/test_access.py.
 """
 
 import pytest
@@ -11,10 +11,10 @@ from django.test import Client
 from oauth2_provider.models import get_access_token_model
 from rest_framework.test import APIClient
 
-from courses.api_clients import create_api_client
+from courses.api_client_creation import create_api_client
 from school.models import ApiClient
 from students.models import Student
-from tests.factories import make_student
+from tests.support.factories import make_student
 
 pytestmark = pytest.mark.django_db
 
@@ -64,6 +64,30 @@ def test_token_endpoint_accepts_basic_and_form_credentials(client):
         assert (answer.status_code, token["token_type"], token["scope"]) == (200, "Bearer", "students:read")
         basic.credentials(HTTP_AUTHORIZATION=f"Bearer {token['access_token']}")
         assert basic.get("/api/v1/students").status_code == 200
+
+
+def test_oauth_libraries_discover_the_token_endpoint(client):
+    answer = client.get("/.well-known/oauth-authorization-server", HTTP_HOST="localhost:8000")
+    metadata = answer.json()
+    keys = credentials_of("students:read", "rosters:read")
+    form = {"client_id": keys.client_id, "client_secret": keys.client_secret}
+    [grant] = metadata["grant_types_supported"]
+
+    assert (answer.status_code, answer["Content-Type"]) == (200, "application/json")
+    assert metadata["issuer"] == "http://localhost:8000"
+    assert metadata["token_endpoint"] == "http://localhost:8000/oauth/token"
+    assert metadata["token_endpoint_auth_methods_supported"] == ["client_secret_basic", "client_secret_post"]
+    assert client.post("/oauth/token", {**form, "grant_type": grant}).status_code == 200
+    scopes = [scope for scope in metadata["scopes_supported"] if scope.startswith(("students:read", "rosters", "http"))]
+    assert len(scopes) == 8
+    issued = client.post("/oauth/token", {**form, "grant_type": grant, "scope": " ".join(scopes)})
+    assert set(issued.json()["scope"].split()) == set(scopes)
+
+
+def test_the_metadata_of_the_authorization_server_are_read_only(client):
+    answer = client.post("/.well-known/oauth-authorization-server", {})
+
+    assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed")
 
 
 def test_a_client_can_request_fewer_scopes_but_not_more(client):

@@ -7,11 +7,11 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.utils import timezone
 
-from courses.api_clients import create_api_client
+from courses.api_client_creation import create_api_client
 from school.access.access_log import Action, Door, Subject, record
 from school.models import ApiClient
 from students.models import Student
-from tests.factories import make_course, make_student, make_term
+from tests.support.factories import make_course, make_student, make_term
 
 pytestmark = pytest.mark.django_db
 

@@ -6,7 +6,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from school.accounts.settings import SingleSignOn, check_settings, installed_apps
-from tests.serving import manage
+from tests.support.serving import manage
 
 NONE = SingleSignOn("", "", "", "preferred_username", "")
 SSO = SingleSignOn("https://login.example", "id", "secret", "preferred_username", "")

@@ -7,9 +7,9 @@ from django.db import OperationalError
 from django.db.models.sql.compiler import SQLCompiler
 from django.test import Client
 
-from courses.api_clients import create_api_client
+from courses.api_client_creation import create_api_client
 from students.models import StudentCourse
-from tests.factories import make_course, make_student
+from tests.support.factories import make_course, make_student
 
 pytestmark = pytest.mark.django_db
 
@@ -168,10 +168,10 @@ def test_only_the_client_credentials_grant_returns_a_token(client, form, error):
 
 
 @pytest.mark.parametrize("search", ["a " * 11, "a" * 201])
-def test_search_text_is_limited_in_words_and_length(api, registrars_desk, search):
+def test_search_text_is_limited_in_words_and_length(api, registrar_client, search):
     assert errors(api.get(f"/api/v1/students?search={search}")) == [("max_length", "search")]
     for model in ("students/student", "courses/course", "students/studentcourse"):
-        assert registrars_desk.get(f"/admin/{model}/", {"q": search * 300}).status_code == 200
+        assert registrar_client.get(f"/admin/{model}/", {"q": search * 300}).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -182,10 +182,10 @@ def test_search_text_is_limited_in_words_and_length(api, registrars_desk, search
         ("courses/course/add/", {"code": "A", "name": "A", "level": "advanced", "term": "abc"}),
     ],
 )
-def test_the_admin_rejects_malformed_ids_in_forms(registrars_desk, path, form):
+def test_the_admin_rejects_malformed_ids_in_forms(registrar_client, path, form):
     make_student()
 
-    assert registrars_desk.post(f"/admin/{path}", form).status_code in (200, 302, 400)
+    assert registrar_client.post(f"/admin/{path}", form).status_code in (200, 302, 400)
 
 
 def test_a_locked_database_returns_503(api, client, monkeypatch):
@@ -212,9 +212,9 @@ def test_the_token_endpoint_rejects_malformed_authorization_headers(client, head
 
 
 @pytest.mark.parametrize("query", ["q=%00", "id__exact=%00", "id__exact=x", "e=1", "p=-5", "o=99"])
-def test_the_admin_answers_malformed_queries_without_an_error(registrars_desk, query):
+def test_the_admin_answers_malformed_queries_without_an_error(registrar_client, query):
     for model in ("students/student", "courses/course", "courses/term", "students/studentcourse"):
-        assert registrars_desk.get(f"/admin/{model}/?{query}").status_code < 500
+        assert registrar_client.get(f"/admin/{model}/?{query}").status_code < 500
 
 
 BIG = str(2**70)
@@ -223,14 +223,14 @@ BIG = str(2**70)
 @pytest.mark.parametrize(
     "path", [f"student/{BIG}/change/", f"student/?id__exact={BIG}", f"studentcourse/?student__id__exact={BIG}"]
 )
-def test_an_integer_beyond_64_bits_is_no_server_error_in_the_admin(registrars_desk, path):
-    assert registrars_desk.get(f"/admin/students/{path}").status_code < 500
+def test_an_integer_beyond_64_bits_is_no_server_error_in_the_admin(registrar_client, path):
+    assert registrar_client.get(f"/admin/students/{path}").status_code < 500
 
 
-def test_an_integer_beyond_64_bits_is_no_server_error_in_the_enroll_form(registrars_desk):
+def test_an_integer_beyond_64_bits_is_no_server_error_in_the_enroll_form(registrar_client):
     form = {"student": BIG, "course": "1"}
 
-    assert registrars_desk.post("/admin/students/studentcourse/add/", form).status_code < 500
+    assert registrar_client.post("/admin/students/studentcourse/add/", form).status_code < 500
 
 
 def test_nul_bytes_are_no_server_error_in_the_admin_login(client):

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.compatibility import breaking
-from tests.contract import DOCUMENT
+from tests.support.compatibility import breaking
+from tests.support.contract import DOCUMENT
 
-RELEASED = Path(__file__).resolve().parent.parent / "released_openapi.yaml"
+RELEASED = Path(__file__).resolve().parent / "released_openapi.yaml"
 
 
 @pytest.fixture

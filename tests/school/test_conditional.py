@@ -11,17 +11,17 @@ from django.test.utils import CaptureQueriesContext
 from rest_framework.serializers import Serializer
 from rest_framework.test import APIClient
 
-from courses.api_clients import create_api_client
+from courses.api_client_creation import create_api_client
 from school.api.etags import etag_of_text
 from school.models import ApiClient
 from school.refusals import Refused
 from students.enrollment import drop, enroll
 from students.enrollment.commands import OnFull
 from students.models import Student, StudentCourse
-from tests.factories import make_course, make_student, make_term
-from tests.queries import TOKEN, cost_of
-from tests.races import RUNNERS, race
-from tests.test_access import bearer
+from tests.security.test_access import bearer
+from tests.support.factories import make_course, make_student, make_term
+from tests.support.queries import TOKEN, cost_of
+from tests.support.races import RUNNERS, race
 
 pytestmark = pytest.mark.django_db
 
@@ -30,10 +30,10 @@ LISTS = ["students", "courses", "terms", "enrollments", "pairs", "roster", "even
 
 
 @pytest.fixture
-def addresses(origin):
+def addresses(actor):
     """Return an address for each kind of resource."""
     student, course = make_student(), make_course(term=make_term(), capacity=1, waitlist_capacity=5)
-    enrollment = enroll(student_id=student.pk, course_id=course.pk, actor=origin).enrollment
+    enrollment = enroll(student_id=student.pk, course_id=course.pk, actor=actor).enrollment
     assert enrollment is not None
     return {
         "student": f"/api/v1/students/{student.pk}",
@@ -129,17 +129,17 @@ def test_an_etag_changes_with_the_related_rows_that_are_rendered(api, addresses,
     assert api.get(addresses[kind])["ETag"] != before
 
 
-def test_etags_change_with_seat_counts_and_waitlist_positions(api, addresses, origin):
+def test_etags_change_with_seat_counts_and_waitlist_positions(api, addresses, actor):
     course = StudentCourse.objects.get().course
     first, second = make_student(), make_student()
     tags = [api.get(addresses["course"])["ETag"]]
     for student in (first, second):
-        enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=origin)
+        enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=actor)
         tags.append(api.get(addresses["course"])["ETag"])
     waiting = f"/api/v1/students/{second.pk}/courses/{course.pk}"
     before = api.get(waiting)["ETag"]
 
-    drop(student_id=first.pk, course_id=course.pk, actor=origin)
+    drop(student_id=first.pk, course_id=course.pk, actor=actor)
 
     assert api.get(waiting)["ETag"] != before
     assert len(set(tags)) == 3
@@ -180,8 +180,8 @@ def test_reading_one_resource_takes_one_query(api, addresses):
 
 
 @pytest.mark.parametrize("address", ["enrollments", "enrollments/{id}", "students/{student}/courses/{course}"])
-def test_a_304_response_is_not_serialized(api, origin, monkeypatch, address):
-    enrollment = enroll(student_id=make_student().pk, course_id=make_course().pk, actor=origin).enrollment
+def test_a_304_response_is_not_serialized(api, actor, monkeypatch, address):
+    enrollment = enroll(student_id=make_student().pk, course_id=make_course().pk, actor=actor).enrollment
     assert enrollment is not None
     parts = {"id": enrollment.pk, "student": enrollment.student_id, "course": enrollment.course_id}
     url = f"/api/v1/{address.format(**parts)}"
@@ -272,7 +272,7 @@ ACCEPTS = [
 
 
 @pytest.mark.parametrize("kind", [*LISTS, *KINDS])
-def test_an_etag_is_the_same_for_every_client_and_accept_header(api, addresses, list_addresses, registrars_desk, kind):
+def test_an_etag_is_the_same_for_every_client_and_accept_header(api, addresses, list_addresses, registrar_client, kind):
     StudentCourse.objects.update(created_at="2026-01-02T03:04:05.060700Z", updated_at="2026-01-02T03:04:05Z")
     Student.objects.update(given_name='Zoë "Ζ" \\ </script>\u2028\u2029\x7f\x1f😀', family_name="Li\tu\b\f/")
     url = list_addresses.get(kind) or addresses[kind]
@@ -280,10 +280,10 @@ def test_an_etag_is_the_same_for_every_client_and_accept_header(api, addresses, 
         "limited", " ".join(settings.SCOPES), courses=[StudentCourse.objects.get().course.full_code]
     )
     limited = bearer(ApiClient.objects.get(client_id=keys.client_id), settings.SCOPES)
-    read = [(client, accept) for client in (api, limited, registrars_desk) for accept in ACCEPTS]
+    read = [(client, accept) for client in (api, limited, registrar_client) for accept in ACCEPTS]
 
     answers = [client.get(url, headers={"Accept": accept}) for client, accept in read]
-    heads = [client.head(url) for client in (api, limited, registrars_desk)]
+    heads = [client.head(url) for client in (api, limited, registrar_client)]
 
     assert {each.status_code for each in answers} == {200}
     assert len({json.dumps(each.json(), sort_keys=True) for each in answers}) == 1
@@ -291,12 +291,12 @@ def test_an_etag_is_the_same_for_every_client_and_accept_header(api, addresses, 
 
 
 @pytest.mark.parametrize("kind", LISTS)
-def test_every_page_of_a_list_has_its_own_etag_for_every_accept_header(api, addresses, list_addresses, origin, kind):
+def test_every_page_of_a_list_has_its_own_etag_for_every_accept_header(api, addresses, list_addresses, actor, kind):
     student, course = StudentCourse.objects.get().student, StudentCourse.objects.get().course
     for _ in range(4):
         make_course(term=make_term())
-        enroll(student_id=make_student().pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=origin)
-        enroll(student_id=student.pk, course_id=make_course().pk, actor=origin)
+        enroll(student_id=make_student().pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=actor)
+        enroll(student_id=student.pk, course_id=make_course().pk, actor=actor)
     tags, url = [], f"{list_addresses[kind]}?page_size=2"
     while url:
         plain, general = (api.get(url, headers={"Accept": accept}) for accept in ("*/*", "application/json;q=0.9"))
@@ -332,9 +332,9 @@ def test_a_command_with_a_stale_etag_returns_412_and_changes_nothing(api, addres
     assert getattr(api, method)(addresses["pair"], body, headers={"If-Match": "*"}).status_code == status
 
 
-def test_an_expected_version_does_not_match_a_newer_enrollment_of_the_student(origin):
+def test_an_expected_version_does_not_match_a_newer_enrollment_of_the_student(actor):
     student, course = make_student(), make_course()
-    parties = {"student_id": student.pk, "course_id": course.pk, "actor": origin}
+    parties = {"student_id": student.pk, "course_id": course.pk, "actor": actor}
     first = enroll(**parties).enrollment
     assert first is not None
     drop(**parties)
@@ -363,12 +363,12 @@ def test_the_setting_to_require_if_match_is_enforced(api, addresses, settings, k
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="a race is only proved on PostgreSQL")
 @pytest.mark.parametrize("kind", ["student", "course", "pair"])
-def test_one_of_several_concurrent_writers_with_the_same_etag_succeeds(api, origin, kind):
+def test_one_of_several_concurrent_writers_with_the_same_etag_succeeds(api, actor, kind):
     token = api._credentials["HTTP_AUTHORIZATION"]
     addresses, tags, won, statuses = [], [], count(), []
     for _ in range(10):
         student, course = make_student(), make_course()
-        enroll(student_id=student.pk, course_id=course.pk, actor=origin)
+        enroll(student_id=student.pk, course_id=course.pk, actor=actor)
         pair = f"/api/v1/students/{student.pk}/courses/{course.pk}"
         url = {"student": f"/api/v1/students/{student.pk}", "course": f"/api/v1/courses/{course.pk}", "pair": pair}[
             kind

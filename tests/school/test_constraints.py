@@ -11,12 +11,12 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import Model, UniqueConstraint
 from django.test import RequestFactory
 
-from courses.models import Course, Term
+from courses.models import Course, Grade, Term
 from school.db.constraints import constraint_field, violated_constraint
-from school.db.errors import constraint_name_of, error_details, sqlstate_of
-from school.http.problems import response_to_exception
+from school.db.loggable_error_details import constraint_name_of, error_details, sqlstate_of
+from school.http.error_handlers import response_to_exception
 from students.models import Status, Student, StudentCourse
-from tests.factories import make_course, make_student, make_term
+from tests.support.factories import make_course, make_student, make_term
 
 pytestmark = pytest.mark.django_db
 
@@ -148,11 +148,12 @@ class _NamedError(Exception):
 
 
 def test_every_unique_constraint_of_editable_models_names_a_field():
-    models = [Student, Course, Term]
+    models = [Student, Course, Grade, Term]
     unique = [each for model in models for each in model._meta.constraints if isinstance(each, UniqueConstraint)]
 
     assert {each.name: constraint_field(each) for each in unique} == {
         "student_email_is_unique": "email",
+        "grade_rank_is_unique": "rank",
         "course_code_is_unique_in_a_term": "code",
         "course_code_is_unique_without_a_term": "code",
     }

@@ -6,12 +6,12 @@ import pytest
 from django.db import DataError, IntegrityError, connection, transaction
 from django.db.models import Model
 
-from school.db.bulk_insert import MAX_INSERT_ROWS, insert_many, update_many
-from school.db.instances import clone_instance
+from school.db.bulk_writes import MAX_INSERT_ROWS, insert_many, update_many
+from school.db.fast_model_instances import clone_instance
 from students.enrollment import enroll_many
-from students.enrollment.commands import ActorContext
+from students.enrollment.actor_context import ActorContext
 from students.models import Channel, EnrollmentEvent, StudentCourse
-from tests.factories import make_course, make_student
+from tests.support.factories import make_course, make_student
 
 pytestmark = pytest.mark.django_db
 

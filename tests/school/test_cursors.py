@@ -9,15 +9,15 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from bulk.models import Import, Progress
-from courses.api_clients import create_api_client
+from courses.api_client_creation import create_api_client
 from school.api.pagination import Cursor, cursor_salt, cursor_signer, decode_cursor
 from school.models import ApiClient
 from students.api import RosterViewSet, StudentViewSet
 from students.enrollment import drop, enroll
 from students.models import Student, StudentCourse
-from tests.factories import make_course, make_student, make_term
-from tests.queries import cost_of
-from tests.test_access import bearer
+from tests.security.test_access import bearer
+from tests.support.factories import make_course, make_student, make_term
+from tests.support.queries import cost_of
 
 pytestmark = pytest.mark.django_db
 
@@ -46,19 +46,19 @@ BY_TEXT = [
 
 
 @pytest.fixture
-def school(origin, api):
+def school(actor, api):
     """Make ten rows in each list, with ties in every order that allows them; return addresses and rows."""
     students = [make_student(family_name=name) for name in NAMES]
     terms = [make_term(starts_on="2026-01-01" if n % 2 else "2026-02-02") for n in range(len(NAMES))]
     courses = [make_course(code=f"C{n // 2}", term=terms[n], name=NAMES[n]) for n in range(len(NAMES))]
     for student in students:
-        enroll(student_id=student.pk, course_id=courses[0].pk, actor=origin)
+        enroll(student_id=student.pk, course_id=courses[0].pk, actor=actor)
     for course in courses[1:]:
-        enroll(student_id=students[0].pk, course_id=course.pk, actor=origin)
+        enroll(student_id=students[0].pk, course_id=course.pk, actor=actor)
     first = StudentCourse.objects.get(student=students[0], course=courses[0])
     for _ in range(4):
-        drop(student_id=students[0].pk, course_id=courses[0].pk, actor=origin)
-        enroll(student_id=students[0].pk, course_id=courses[0].pk, actor=origin)
+        drop(student_id=students[0].pk, course_id=courses[0].pk, actor=actor)
+        enroll(student_id=students[0].pk, course_id=courses[0].pk, actor=actor)
     client = ApiClient.objects.get().user  # the list contains only its own imports
     for n in range(len(NAMES)):
         job = Import.objects.create(kind="students", door="api", dataset=f"{n}", client=client, actor=client)
@@ -138,10 +138,10 @@ def test_a_page_starts_at_the_current_position_of_its_cursor_row(api):
     assert [row["family_name"] for row in following["results"]] == ["Darwin"]
 
 
-def test_a_row_updated_while_paging_by_updated_at_hides_no_other_row(api, origin):
+def test_a_row_updated_while_paging_by_updated_at_hides_no_other_row(api, actor):
     course = make_course()
     for _ in range(4):
-        enroll(student_id=make_student().pk, course_id=course.pk, actor=origin)
+        enroll(student_id=make_student().pk, course_id=course.pk, actor=actor)
     whole = list(StudentCourse.objects.order_by("updated_at", "pk").values_list("pk", flat=True))
     first = api.get("/api/v1/enrollments?ordering=updated_at&page_size=2").json()
     StudentCourse.objects.filter(pk=whole[1]).update(updated_at="2050-01-01T00:00:00Z")
@@ -187,11 +187,11 @@ def test_a_cursor_works_when_its_row_no_longer_matches_the_filter(api):
     assert rest == ["Byron"]
 
 
-def test_a_cursor_reveals_nothing_about_a_row_outside_the_limits(api, origin):
+def test_a_cursor_reveals_nothing_about_a_row_outside_the_limits(api, actor):
     inside, outside = make_course(), make_course()
     seen, hidden = make_student(family_name="Byron"), make_student(family_name="Adams")
-    enroll(student_id=seen.pk, course_id=inside.pk, actor=origin)
-    enroll(student_id=hidden.pk, course_id=outside.pk, actor=origin)
+    enroll(student_id=seen.pk, course_id=inside.pk, actor=actor)
+    enroll(student_id=hidden.pk, course_id=outside.pk, actor=actor)
     link = api.get("/api/v1/students?ordering=family_name&page_size=1").json()["next"]
     keys = create_api_client("limited", "students:read", courses=[inside.full_code])
     client = bearer(ApiClient.objects.get(client_id=keys.client_id), ["students:read"])

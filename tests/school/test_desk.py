@@ -5,8 +5,8 @@ from django.contrib import admin
 from django.contrib.auth.models import User
 from unfold.admin import ModelAdmin
 
-TO_LOOK = ["Home", "Enrollments", "Students", "Courses", "Terms", "Imports", "Journal", "Refusals"]
-REGISTRATION = [*TO_LOOK[:2], "Enroll many", *TO_LOOK[2:]]
+TO_LOOK = ["Home", "Enrollments", "Students", "Holds", "Courses", "Terms", "Grades", "Imports", "Journal", "Refusals"]
+REGISTRATION = [*TO_LOOK[:2], "Enroll many", *TO_LOOK[2:8], "OneRoster files", *TO_LOOK[8:]]
 ACCESS = [
     "Access",
     "Record of access",
@@ -50,7 +50,7 @@ def test_the_navigation_lists_only_home_without_permissions(client):
 
 @pytest.mark.django_db
 def test_every_navigation_entry_links_to_a_page(admin_client):
-    assert [admin_client.get(str(item["link"])).status_code for item in entries(admin_client)] == [200] * 17
+    assert [admin_client.get(str(item["link"])).status_code for item in entries(admin_client)] == [200] * 20
 
 
 def test_every_registered_model_admin_uses_the_admin_theme():

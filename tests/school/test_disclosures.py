@@ -9,18 +9,18 @@ from django.test import Client
 
 from school.models import PersonalDataAccess
 from students.enrollment import enroll
-from tests.bulk.work import imported
-from tests.factories import make_course, make_student, make_term
+from tests.support.factories import make_course, make_student, make_term
+from tests.support.imports import imported
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def world(origin):
+def world(actor):
     """Make a course in a term, an enrolled student, and an import with a row about the student."""
     student = make_student(student_number="S-1")
     course = make_course(code="A", term=make_term(code="T"))
-    enroll(student_id=student.pk, course_id=course.pk, actor=origin)
+    enroll(student_id=student.pk, course_id=course.pk, actor=actor)
     job = imported("student_number,course_code,term\nS-1,A,T\nS-1,NONE,\n", on_error="skip")
     return student, course, job
 
@@ -54,19 +54,19 @@ def test_a_rejected_roster_request_is_not_recorded(world, api, query):
 
 @pytest.mark.parametrize("address", ["report", "failed-rows"])
 @pytest.mark.parametrize("accept", ["text/csv", "application/json"])
-def test_reading_an_import_report_over_the_api_is_recorded(world, registrars_desk, address, accept):
+def test_reading_an_import_report_over_the_api_is_recorded(world, registrar_client, address, accept):
     job = world[2]
 
-    registrars_desk.get(f"/api/v1/imports/{job.pk}/{address}", headers={"Accept": accept})
+    registrar_client.get(f"/api/v1/imports/{job.pk}/{address}", headers={"Accept": accept})
 
     assert recorded_accesses() == [("exported", "import", "api", None, None, job.pk, "")]
 
 
 @pytest.mark.parametrize("address", ["report", "failed-rows"])
-def test_reading_an_import_report_in_the_admin_is_recorded(world, registrars_desk, registrar, address):
+def test_reading_an_import_report_in_the_admin_is_recorded(world, registrar_client, registrar, address):
     job = world[2]
 
-    registrars_desk.get(f"/admin/bulk/import/{job.pk}/{address}/")
+    registrar_client.get(f"/admin/bulk/import/{job.pk}/{address}/")
 
     assert recorded_accesses() == [("exported", "import", "admin", None, None, job.pk, "")]
     assert PersonalDataAccess.objects.get().actor == registrar

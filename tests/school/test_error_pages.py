@@ -5,7 +5,7 @@ import re
 import pytest
 from django.test import Client, RequestFactory
 
-from school.http.problems import server_error
+from school.http.error_handlers import server_error
 
 
 def language_and_heading_of(page):
@@ -21,9 +21,9 @@ def language_and_heading_of(page):
         ("/admin/students/student/?q=%00", 400, "Malformed request", "Fehlerhafte Anfrage"),
     ],
 )
-def test_4xx_errors_have_an_error_page_in_the_admin_theme(registrars_desk, path, status, title, title_in_german):
+def test_4xx_errors_have_an_error_page_in_the_admin_theme(registrar_client, path, status, title, title_in_german):
     for language, words in {"en": title, "de": title_in_german}.items():
-        page = registrars_desk.get(path, headers={"Accept-Language": language})
+        page = registrar_client.get(path, headers={"Accept-Language": language})
         assert (page.status_code, language_and_heading_of(page)) == (status, [(language, ""), ("", words)])
 
 

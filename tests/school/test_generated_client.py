@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from students.models import StudentCourse
-from tests.factories import make_course, make_student, make_term
+from tests.support.factories import make_course, make_student, make_term
 from tools.openapi import COMMITTED
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -32,7 +32,8 @@ def generated(tmp_path_factory):
 
 
 @pytest.fixture
-def school(generated, live_server, api):
+def school(generated, live_server, api, caplog):
+    caplog.set_level("WARNING", logger="httpx")  # the client logs the addresses of its requests
     token = api._credentials["HTTP_AUTHORIZATION"].removeprefix("Bearer ")
     client = generated("client").AuthenticatedClient(base_url=live_server.url, token=token)
     with client:

@@ -10,8 +10,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from oauth2_provider.models import get_access_token_model
 
-from school.api import tokens
-from school.api.tokens import Grant, GrantCache
+from school.api import token_grants
+from school.api.token_grants import Grant, GrantCache
 from school.models import ApiClient
 
 pytestmark = pytest.mark.django_db
@@ -28,10 +28,10 @@ class Clock:
 def clock(monkeypatch, settings):
     settings.TOKEN_CACHE_SECONDS = 30
     clock = Clock()
-    monkeypatch.setattr(tokens, "monotonic", clock)
-    tokens.grant_cache.clear()
+    monkeypatch.setattr(token_grants, "monotonic", clock)
+    token_grants.grant_cache.clear()
     yield clock
-    tokens.grant_cache.clear()
+    token_grants.grant_cache.clear()
 
 
 def token_queries_in(queries):
@@ -78,10 +78,10 @@ def test_an_expired_token_is_rejected_immediately(api, clock):
 
 def test_no_token_is_cached_when_the_cache_is_off(api, settings):
     settings.TOKEN_CACHE_SECONDS = 0
-    tokens.grant_cache.clear()
+    token_grants.grant_cache.clear()
     api.get("/api/v1/terms")
 
-    assert len(tokens.grant_cache) == 0
+    assert len(token_grants.grant_cache) == 0
 
 
 def test_the_token_cache_is_bounded_and_evicts_the_oldest_entry(settings, clock):
@@ -95,10 +95,10 @@ def test_the_token_cache_is_bounded_and_evicts_the_oldest_entry(settings, clock)
 
 def test_each_request_gets_its_own_copy_of_the_cached_account(api, clock):
     api.get("/api/v1/terms")
-    [(_until, grant)] = tokens.grant_cache._entries.values()
+    [(_until, grant)] = token_grants.grant_cache._entries.values()
 
-    assert tokens.copy_account(grant) == grant.account
-    assert tokens.copy_account(grant) is not grant.account
+    assert token_grants.copy_account(grant) == grant.account
+    assert token_grants.copy_account(grant) is not grant.account
 
 
 def test_the_last_use_of_a_client_is_written_once_a_minute(api):

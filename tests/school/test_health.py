@@ -8,19 +8,19 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 
-from bulk.jobs.heartbeat import RETENTION, TIMEOUT, Heartbeat
 from bulk.jobs.leases import claim
 from bulk.jobs.worker import run_worker
+from bulk.jobs.worker_heartbeats import RETENTION, TIMEOUT, Heartbeat
 from bulk.models import Import, ImportChannel, Progress, Worker
-from school.db import migrated
-from tests.bulk.work import work
+from school.db import migration_check
+from tests.support.imports import work
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
 def clear_migration_cache(monkeypatch):
-    monkeypatch.setattr(migrated, "_migrated", [])
+    monkeypatch.setattr(migration_check, "_migrated", [])
 
 
 def health_of(client, path):
@@ -79,7 +79,6 @@ def test_a_worker_sends_heartbeats_while_it_polls_for_work(client):
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("bulk.jobs.worker.close_old_connections", lambda: None)
-        patched.setattr("bulk.jobs.worker._run_tasks", lambda: None)
         patched.setattr("bulk.jobs.worker.POLL_INTERVAL", 0)
         run_worker(keep_running=is_wanted)
 

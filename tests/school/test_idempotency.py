@@ -12,8 +12,8 @@ from rest_framework.test import APIClient
 
 from school.models import KeptAnswer
 from students.models import EnrollmentEvent, Student, StudentCourse
-from tests.factories import make_course, make_student
-from tests.races import race
+from tests.support.factories import make_course, make_student
+from tests.support.races import race
 
 pytestmark = pytest.mark.django_db
 
@@ -116,7 +116,7 @@ def test_a_request_that_failed_with_500_can_be_repeated_with_its_key(api, monkey
 
     api.raise_request_exception = False
     with monkeypatch.context() as patch:
-        patch.setattr("school.api.views.ResourceViewSet.perform_create", broken)
+        patch.setattr("school.api.base_views.ResourceViewSet.perform_create", broken)
         assert post(api, "students", ADA).status_code == 503
     assert KeptAnswer.objects.count() == 0
 
@@ -167,7 +167,7 @@ def test_concurrent_requests_with_one_key_are_executed_once(api):
 @pytest.mark.django_db(transaction=True)
 @on_postgresql
 def test_a_second_request_with_a_key_is_rejected_while_the_first_one_runs(api, monkeypatch):
-    from school.api.views import ResourceViewSet
+    from school.api.base_views import ResourceViewSet
 
     begun, go_on = threading.Event(), threading.Event()
     perform_create = ResourceViewSet.perform_create

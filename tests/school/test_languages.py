@@ -23,10 +23,11 @@ from school.i18n.stored_messages import (
     truncate_message,
 )
 from students.enrollment import drop, enroll
-from students.enrollment.commands import ActorContext, OnFull
+from students.enrollment.actor_context import ActorContext
+from students.enrollment.commands import OnFull
 from students.models import Action, Channel, EnrollmentEvent
-from tests.bulk.work import ENROLLMENTS, imported
-from tests.factories import make_course, make_student
+from tests.support.factories import make_course, make_student
+from tests.support.imports import ENROLLMENTS, imported
 
 GERMAN = {"Accept-Language": "de"}
 
@@ -49,8 +50,8 @@ def test_a_chosen_language_overrides_the_browser(client, db):
     assert answer.headers["Content-Language"] == "de"
 
 
-def test_the_menu_lists_every_language(registrars_desk):
-    answer = registrars_desk.get("/admin/")
+def test_the_menu_lists_every_language(registrar_client):
+    answer = registrar_client.get("/admin/")
 
     assert [f'name="language" type="hidden" value="{code}"' in answer.text for code in ("en", "de", "es")] == [True] * 3
 
@@ -81,10 +82,10 @@ def test_the_language_of_a_request_does_not_leak_into_the_next_one(rf):
     assert heard == ["de", "en"]
 
 
-def test_a_refusal_is_in_the_language_of_the_user(registrars_desk, api):
+def test_a_refusal_is_in_the_language_of_the_user(registrar_client, api):
     student, full = make_student(), make_course(code="MATH-101", capacity=0)
 
-    page = registrars_desk.post(
+    page = registrar_client.post(
         "/admin/students/studentcourse/add/",
         {"student": student.pk, "course": full.pk, "on_full": "reject", "reason": ""},
         headers=GERMAN,
@@ -99,15 +100,15 @@ def test_a_refusal_is_in_the_language_of_the_user(registrars_desk, api):
 
 @pytest.mark.django_db
 def test_the_reasons_of_a_pass_over_are_stored_in_english():
-    course, origin = make_course(code="MATH-101", capacity=1, waitlist_capacity=5), ActorContext(Channel.SYSTEM)
+    course, actor = make_course(code="MATH-101", capacity=1, waitlist_capacity=5), ActorContext(Channel.SYSTEM)
     first, second = make_student(), make_student()
-    enroll(student_id=first.pk, course_id=course.pk, actor=origin)
-    enroll(student_id=second.pk, course_id=course.pk, actor=origin, on_full=OnFull.WAITLIST)
+    enroll(student_id=first.pk, course_id=course.pk, actor=actor)
+    enroll(student_id=second.pk, course_id=course.pk, actor=actor, on_full=OnFull.WAITLIST)
     second.is_active = False
     second.save()
 
     with override("de"):
-        drop(student_id=first.pk, course_id=course.pk, actor=origin)
+        drop(student_id=first.pk, course_id=course.pk, actor=actor)
         event = EnrollmentEvent.objects.get(action=Action.PASS_OVER)
         reason = event.localized_reason
 
@@ -115,11 +116,11 @@ def test_the_reasons_of_a_pass_over_are_stored_in_english():
     assert reason == "Diese Person ist nicht aktiv."
 
 
-def test_import_messages_are_in_the_language_of_the_reader(registrars_desk):
+def test_import_messages_are_in_the_language_of_the_reader(registrar_client):
     with override("de"):
         job = imported(ENROLLMENTS + "S-9,M-9,,,,\n")
-    german = registrars_desk.get(f"/admin/bulk/import/{job.pk}/change/", headers=GERMAN).text
-    english = registrars_desk.get(f"/admin/bulk/import/{job.pk}/change/").text
+    german = registrar_client.get(f"/admin/bulk/import/{job.pk}/change/", headers=GERMAN).text
+    english = registrar_client.get(f"/admin/bulk/import/{job.pk}/change/").text
 
     assert "Es gibt keinen Kurs code:M-9." in german
     assert "There is no course code:M-9." in english

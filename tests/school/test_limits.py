@@ -1,4 +1,4 @@
-"""Clients limited to terms or courses: visible and writable rows, beyond the table in tests/test_access.py."""
+"""Clients limited to terms or courses: visible and writable rows, beyond the table in tests/security/test_access.py."""
 
 import json
 from typing import Any
@@ -12,16 +12,16 @@ from rest_framework.test import APIClient
 
 from bulk.jobs.processing import process_import
 from bulk.models import Import
-from courses.api_clients import create_api_client
+from courses.api_client_creation import create_api_client
 from courses.models import Course, Term
 from school.db.compiled_queries import StatementCache
 from school.models import ApiClient
 from students.enrollment import drop, enroll
 from students.events import feed
 from students.models import EnrollmentEvent, Status, Student, StudentCourse
-from tests.factories import make_course, make_student, make_term
-from tests.queries import TOKEN, cost_of
-from tests.test_access import bearer
+from tests.security.test_access import bearer
+from tests.support.factories import make_course, make_student, make_term
+from tests.support.queries import TOKEN, cost_of
 
 pytestmark = pytest.mark.django_db
 
@@ -89,7 +89,7 @@ def test_a_limited_client_cannot_move_a_course_outside_its_limits(limited_to, ca
 
 
 def test_a_limited_client_sees_students_and_enrollments_of_its_courses_only(
-    limited_to, calculus, spring_calculus, origin
+    limited_to, calculus, spring_calculus, actor
 ):
     shared, ended, foreign = (make_student() for _ in range(3))
     for student, course in (
@@ -98,8 +98,8 @@ def test_a_limited_client_sees_students_and_enrollments_of_its_courses_only(
         (ended, calculus),
         (foreign, spring_calculus),
     ):
-        enroll(student_id=student.pk, course_id=course.pk, actor=origin)
-    drop(student_id=ended.pk, course_id=calculus.pk, actor=origin)
+        enroll(student_id=student.pk, course_id=course.pk, actor=actor)
+    drop(student_id=ended.pk, course_id=calculus.pk, actor=actor)
     client = limited_to(terms=["2026F"])
 
     assert ids(client, "students") == [shared.pk, ended.pk]
@@ -143,16 +143,16 @@ def test_batch_items_outside_the_limits_are_not_found_and_the_others_run(limited
     assert [each.course for each in StudentCourse.objects.all()] == [calculus]
 
 
-def test_the_change_feed_contains_only_events_within_the_limits(limited_to, calculus, spring_calculus, origin):
+def test_the_change_feed_contains_only_events_within_the_limits(limited_to, calculus, spring_calculus, actor):
     student = make_student()
     client = limited_to(terms=["2026F"])
     for course in (spring_calculus, calculus, spring_calculus):
-        enroll(student_id=student.pk, course_id=course.pk, actor=origin)
-    drop(student_id=student.pk, course_id=spring_calculus.pk, actor=origin)
+        enroll(student_id=student.pk, course_id=course.pk, actor=actor)
+    drop(student_id=student.pk, course_id=spring_calculus.pk, actor=actor)
 
     page = client.get("/api/v1/changes").json()
     latest = client.get("/api/v1/changes", {"after": "latest"}).json()
-    drop(student_id=student.pk, course_id=calculus.pk, actor=origin)
+    drop(student_id=student.pk, course_id=calculus.pk, actor=actor)
     after = client.get("/api/v1/changes", {"after": page["cursor"]}).json()
 
     assert [change["course"]["id"] for change in page["results"]] == [calculus.pk]
@@ -160,12 +160,12 @@ def test_the_change_feed_contains_only_events_within_the_limits(limited_to, calc
     assert [change["to_status"] for change in after["results"]] == [Status.DROPPED]
 
 
-def test_the_change_feed_continues_after_a_full_page_within_the_limits(limited_to, calculus, spring_calculus, origin):
+def test_the_change_feed_continues_after_a_full_page_within_the_limits(limited_to, calculus, spring_calculus, actor):
     client = limited_to(terms=["2026F"])
     for _ in range(3):
         student = make_student()
         for course in (calculus, spring_calculus):
-            enroll(student_id=student.pk, course_id=course.pk, actor=origin)
+            enroll(student_id=student.pk, course_id=course.pk, actor=actor)
 
     seen, cursor, more = [], "", True
     while more:
@@ -178,9 +178,9 @@ def test_the_change_feed_continues_after_a_full_page_within_the_limits(limited_t
 
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="on PostgreSQL a page ends at the horizon")
 @pytest.mark.parametrize("statement", range(1, 5))
-def test_an_event_written_between_the_queries_of_a_page_is_sent_once(limited_to, calculus, origin, statement):
+def test_an_event_written_between_the_queries_of_a_page_is_sent_once(limited_to, calculus, actor, statement):
     client = limited_to(terms=["2026F"])
-    enroll(student_id=make_student().pk, course_id=calculus.pk, actor=origin)
+    enroll(student_id=make_student().pk, course_id=calculus.pk, actor=actor)
     queries = 0
 
     def enroll_after_a_query(execute, sql, params, many, context):
@@ -189,7 +189,7 @@ def test_an_event_written_between_the_queries_of_a_page_is_sent_once(limited_to,
         if sql.startswith("SELECT") and "students_enrollmentevent" in sql:
             queries += 1
             if queries == statement:
-                enroll(student_id=make_student().pk, course_id=calculus.pk, actor=origin)
+                enroll(student_id=make_student().pk, course_id=calculus.pk, actor=actor)
         return rows
 
     with connection.execute_wrapper(enroll_after_a_query):
@@ -204,7 +204,7 @@ def test_an_event_written_between_the_queries_of_a_page_is_sent_once(limited_to,
 
 @pytest.mark.parametrize("window", [1, 2, 3, 100])
 def test_the_change_feed_scans_a_bounded_number_of_events_for_a_page(
-    limited_to, calculus, spring_calculus, origin, monkeypatch, window
+    limited_to, calculus, spring_calculus, actor, monkeypatch, window
 ):
     monkeypatch.setattr(feed, "SCAN_WINDOW", window)
     monkeypatch.setattr(feed, "_statements", StatementCache())
@@ -218,7 +218,7 @@ def test_the_change_feed_scans_a_bounded_number_of_events_for_a_page(
         spring_calculus,
         spring_calculus,
     ):
-        enroll(student_id=make_student().pk, course_id=course.pk, actor=origin)
+        enroll(student_id=make_student().pk, course_id=course.pk, actor=actor)
 
     pages = [client.get("/api/v1/changes", {"limit": 1, "wait": 1}).json()]
     while pages[-1]["has_more"]:
@@ -322,12 +322,12 @@ def test_the_limits_of_a_client_can_be_set_in_the_admin(limited_to, admin_client
     assert (before, answer.status_code, ids(api, "courses")) == (2, 302, [calculus.pk])
 
 
-def test_limits_take_two_queries_for_any_number_of_rows(limited_to, fall, origin):
+def test_limits_take_two_queries_for_any_number_of_rows(limited_to, fall, actor):
     client, costs = limited_to(terms=["2026F"]), []
     client.get("/api/v1/terms")  # updates the last use
     for size in (1, 20):
         for _ in range(size):
-            enroll(student_id=make_student().pk, course_id=make_course(term=fall).pk, actor=origin)
+            enroll(student_id=make_student().pk, course_id=make_course(term=fall).pk, actor=actor)
         with CaptureQueriesContext(connection) as queries:
             ids(client, "enrollments")
         costs.append(cost_of(queries) - TOKEN)

@@ -10,20 +10,20 @@ from django.test.utils import CaptureQueriesContext
 from school.api.pagination import Cursor, cursor_signer, decode_cursor
 from students.enrollment import enroll_many
 from students.models import StudentCourse
-from tests.factories import make_course, make_student, make_term
-from tests.queries import TOKEN, cost_of
+from tests.support.factories import make_course, make_student, make_term
+from tests.support.queries import TOKEN, cost_of
 
 pytestmark = pytest.mark.django_db
 
 
-def fill(rows, origin):
+def fill(rows, actor):
     """Make terms with courses, and students: all of them in one course, one of them in all courses."""
     terms = [make_term() for _ in range(rows)]
     courses = [make_course(term=term) for term in terms]
     students = [make_student() for _ in range(rows)]
     pairs = [(student.pk, courses[0].pk) for student in students]
     pairs += [(students[0].pk, course.pk) for course in courses[1:]]
-    enroll_many(pairs, actor=origin)
+    enroll_many(pairs, actor=actor)
     return {"student": students[0].pk, "course": courses[0].pk}
 
 
@@ -38,10 +38,10 @@ API_LISTS = {
 
 
 @pytest.mark.parametrize("path", API_LISTS)
-def test_an_api_list_takes_the_same_queries_for_any_number_of_rows(api, origin, path):
+def test_an_api_list_takes_the_same_queries_for_any_number_of_rows(api, actor, path):
     costs = []
     for rows in (1, 20):
-        values = fill(rows, origin)
+        values = fill(rows, actor)
         url = path.format(**values)
         api.get(url)
         with CaptureQueriesContext(connection) as queries:
@@ -65,14 +65,14 @@ ADMIN_LISTS = [
 
 
 @pytest.mark.parametrize("path", ADMIN_LISTS)
-def test_an_admin_list_takes_the_same_queries_for_any_number_of_rows(registrars_desk, origin, path):
+def test_an_admin_list_takes_the_same_queries_for_any_number_of_rows(registrar_client, actor, path):
     costs = []
     for rows in (2, 20):
-        values = fill(rows, origin)
+        values = fill(rows, actor)
         url = path.format(**values)
-        registrars_desk.get(url)
+        registrar_client.get(url)
         with CaptureQueriesContext(connection) as queries:
-            answer = registrars_desk.get(url)
+            answer = registrar_client.get(url)
         assert answer.status_code == 200
         costs.append(len(queries))
 
@@ -80,9 +80,9 @@ def test_an_admin_list_takes_the_same_queries_for_any_number_of_rows(registrars_
 
 
 @pytest.mark.parametrize("order", ["id", "-id", "updated_at", "-updated_at"])
-def test_pages_cover_the_whole_list_forward_and_backward(api, origin, order):
+def test_pages_cover_the_whole_list_forward_and_backward(api, actor, order):
     """Rows of one import share their ``updated_at``: the id must break the tie."""
-    fill(7, origin)
+    fill(7, actor)
     signs = ("-updated_at", "-pk") if order == "-updated_at" else ("updated_at", "pk") if order == "updated_at" else ()
     whole = list(StudentCourse.objects.order_by(*(signs or [order])).values_list("pk", flat=True))
 
@@ -155,8 +155,8 @@ def test_a_cursor_signed_with_a_fallback_secret_key_is_accepted(settings):
     cursor_signer.cache_clear()
 
 
-def test_a_page_has_the_same_links_on_every_request(api, origin):
-    path = f"/api/v1/courses/{fill(3, origin)['course']}/students?page_size=1"
+def test_a_page_has_the_same_links_on_every_request(api, actor):
+    path = f"/api/v1/courses/{fill(3, actor)['course']}/students?page_size=1"
 
     before = api.get(path).content
     sleep(1)

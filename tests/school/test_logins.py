@@ -13,11 +13,11 @@ from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 
-from courses.api_clients import create_api_client
+from courses.api_client_creation import create_api_client
 from school.http import rate_counter
 from school.models import ApiClient
-from tests.factories import CANARY
 from tests.school.test_logs import event, log_entries  # noqa: F401  # a fixture
+from tests.support.factories import CANARY
 
 pytestmark = pytest.mark.django_db
 
@@ -211,6 +211,6 @@ def test_all_tokens_of_a_client_are_revoked_at_once(keys, admin_client):
     assert client.accesstoken_set.count() == 0
 
 
-def test_a_registrar_cannot_manage_api_clients(registrars_desk, keys):
-    assert registrars_desk.get("/admin/school/apiclient/").status_code == 403
+def test_a_registrar_cannot_manage_api_clients(registrar_client, keys):
+    assert registrar_client.get("/admin/school/apiclient/").status_code == 403
     assert User.objects.filter(username="client:portal").count() == 1

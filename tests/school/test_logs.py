@@ -14,8 +14,8 @@ from django.db.models.sql.compiler import SQLCompiler
 
 from school.observability.logging import MAX_STACK, logging_config, remove_error_texts
 from students.models import Student
-from tests.factories import CANARY, make_course, make_student
-from tests.log_scan import leaks_in
+from tests.support.factories import CANARY, make_course, make_student
+from tests.support.log_scan import leaks_in
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -90,10 +90,10 @@ def test_refusals_are_logged_with_codes_and_commands_by_name(api, log_entries):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_refusal_in_the_admin_is_logged(registrars_desk, log_entries):
+def test_a_refusal_in_the_admin_is_logged(registrar_client, log_entries):
     student, course = make_student(), make_course(capacity=0)
 
-    registrars_desk.post("/admin/students/studentcourse/add/", {"student": student.pk, "course": course.pk})
+    registrar_client.post("/admin/students/studentcourse/add/", {"student": student.pk, "course": course.pk})
 
     assert (event(log_entries, "enrollment_refused")["channel"], event(log_entries, "enrollment_refused")["codes"]) == (
         "admin",
@@ -243,7 +243,7 @@ def test_a_test_run_with_personal_data_in_its_logs_fails(tmp_path, leak):
     run = subprocess.run(
         command,
         cwd=ROOT,
-        env={"PATH": "/usr/bin:/bin", "TEST_LOGS": str(tmp_path)},
+        env={"PATH": "/usr/bin:/bin", "TEST_FOLDER": str(tmp_path)},
         capture_output=True,
         text=True,
         check=False,

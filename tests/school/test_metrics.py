@@ -6,16 +6,18 @@ import re
 import pytest
 from django.db import connection
 
-from bulk.jobs.lifecycle import start_undo
+from bulk.jobs.import_actions import start_undo
 from bulk.models import ImportChannel, State
 from school.refusals import Refused
 from school.server import make_metrics_folder
 from students.enrollment import drop, dry_run, enroll
-from students.enrollment.commands import ActorContext, EnrollmentCommand
+from students.enrollment.actor_context import ActorContext
+from students.enrollment.commands import EnrollmentCommand
 from students.models import Action, Channel
-from tests.bulk.work import imported, worked_on
-from tests.factories import make_course, make_student
-from tests.serving import ask, bearer, environment_of, manage, serving
+from tests.support.databases import copy_sqlite
+from tests.support.factories import make_course, make_student
+from tests.support.imports import imported, worked_on
+from tests.support.serving import ask, bearer, environment_of, serving
 
 TOKEN = {"Authorization": "Bearer tell me"}
 
@@ -45,12 +47,12 @@ def test_metrics_report_commands_refusals_imports_and_the_queue(client, settings
     settings.METRICS_TOKEN = "tell me"
     before = samples_in(client.get("/metrics", headers=TOKEN).content.decode())
     student, course, full = make_student(), make_course(), make_course(capacity=0)
-    origin = ActorContext(Channel.SYSTEM)
+    actor = ActorContext(Channel.SYSTEM)
 
-    enroll(student_id=student.pk, course_id=course.pk, actor=origin)
-    drop(student_id=student.pk, course_id=course.pk, actor=origin)
+    enroll(student_id=student.pk, course_id=course.pk, actor=actor)
+    drop(student_id=student.pk, course_id=course.pk, actor=actor)
     with pytest.raises(Refused):
-        enroll(student_id=student.pk, course_id=full.pk, actor=origin)
+        enroll(student_id=student.pk, course_id=full.pk, actor=actor)
     imported("student_number,given_name,family_name\nN,A,B\n", kind="students")
 
     after = samples_in(client.get("/metrics", headers=TOKEN).content.decode())
@@ -67,7 +69,7 @@ def test_metrics_report_commands_refusals_imports_and_the_queue(client, settings
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="the server is the same, so once is enough")
 def test_metrics_add_up_all_processes_and_no_label_contains_an_id(tmp_path):
     environment = environment_of(f"sqlite:///{tmp_path}/school.sqlite3", METRICS_TOKEN="tell me")
-    manage(environment, "migrate", "--verbosity=0")
+    copy_sqlite(environment)
     with serving(environment, "--workers=2") as port:
         program = bearer(environment, port, "students:read")
         answers = [ask(port, "GET", f"/api/v1/students/{n}", **program).status for n in range(1, 41)]

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.contract import DOCUMENT, connection_kept, operations
-from tests.request_sequences import RequestSequence
+from tests.support.contract import DOCUMENT, connection_kept, operations
+from tests.support.request_sequences import RequestSequence
 from tools.fuzz import examples
 
 STEPS = 12
@@ -42,8 +42,11 @@ def test_created_resources_link_to_all_their_operations():
     after_import = {f"imports_{what}" for what in ("approve_create", "cancel_create", "undo_create")}
     after_import |= {"imports_retrieve", "imports_report_list", "imports_failed_rows_list"}
     assert made == {
-        "students_create": things["students"] | {"students_courses_list", "students_courses_create"},
-        "courses_create": things["courses"] | {"courses_students_list"},
+        "students_create": things["students"]
+        | {f"students_{what}" for what in ("courses_list", "courses_create", "holds_list", "holds_create")},
+        "courses_create": things["courses"]
+        | {"courses_students_list", "courses_cancel_create", "courses_cancel_undo_create"},
+        "grades_create": {f"grades_{what}" for what in ("retrieve", "partial_update", "destroy")},
         "terms_create": things["terms"],
         "students_courses_create": {"enrollments_retrieve", "enrollments_events_list"}
         | {f"students_courses_{what}" for what in ("retrieve", "partial_update", "destroy")},

@@ -9,7 +9,7 @@ from django.http import HttpResponse
 from django.test import Client
 from django.urls import URLPattern, get_resolver
 
-from school.http.middleware import PROBE_PATHS
+from school.http.probe_middleware import PROBE_PATHS
 
 HERE = "tests.school.test_parts"
 

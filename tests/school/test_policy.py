@@ -33,8 +33,8 @@ def test_pages_have_a_content_security_policy_and_api_responses_have_none(path, 
     assert (answer.status_code, policy_of(answer)) == (status, policy)
 
 
-def test_admin_pages_have_the_policy_for_logged_in_users(registrars_desk):
-    assert policy_of(registrars_desk.get("/admin/")) == IN_THE_ADMIN
+def test_admin_pages_have_the_policy_for_logged_in_users(registrar_client):
+    assert policy_of(registrar_client.get("/admin/")) == IN_THE_ADMIN
 
 
 @pytest.mark.django_db

@@ -8,7 +8,7 @@ from django.db.models import Count
 from courses.models import Course
 from school.db.compiled_queries import PreparedQuery, QueryParameter, StatementCache, compile_statement, run_statement
 from students.models import Student, StudentCourse
-from tests.factories import make_course, make_student, make_term
+from tests.support.factories import make_course, make_student, make_term
 
 on_postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="only PostgreSQL prepares")
 
@@ -29,7 +29,7 @@ def test_a_compiled_query_returns_models_with_their_related_rows(courses, django
         assert [course._state.adding for course in found] == [False] * len(chosen)
 
 
-def test_a_compiled_query_returns_tuples_and_annotations_like_its_queryset(courses, origin):
+def test_a_compiled_query_returns_tuples_and_annotations_like_its_queryset(courses, actor):
     counted = PreparedQuery(
         lambda ids: Course.objects.filter(pk__any_of=ids).annotate(held=Count("enrollments")).order_by("pk")
     )

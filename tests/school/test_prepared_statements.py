@@ -7,7 +7,7 @@ from django.db import DataError, IntegrityError, ProgrammingError, connection, t
 
 from courses.models import Course
 from school.db.compiled_queries import MAX_PREPARED_LIST, ON_POSTGRESQL, array_literal, run_statement, run_statements
-from tests.factories import make_course
+from tests.support.factories import make_course
 
 pytestmark = pytest.mark.skipif(not ON_POSTGRESQL, reason="Only PostgreSQL prepares.")
 

@@ -6,7 +6,7 @@ import pytest
 from django.db.models import QuerySet
 
 from bulk.api.serializers import ImportSerializer
-from bulk.jobs.lifecycle import approve, start_undo
+from bulk.jobs.import_actions import approve, start_undo
 from bulk.models import Import, ImportChannel
 from courses.api.serializers import CourseSerializer
 from courses.models import Course
@@ -15,8 +15,8 @@ from students.api.serializers import CourseWithSeatsSerializer, EnrollmentSerial
 from students.enrollment import enroll
 from students.enrollment.commands import OnFull
 from students.models import StudentCourse
-from tests.bulk.work import imported, worked_on
-from tests.factories import make_course, make_student, make_term
+from tests.support.factories import make_course, make_student, make_term
+from tests.support.imports import imported, worked_on
 
 pytestmark = pytest.mark.django_db
 
@@ -39,10 +39,10 @@ def test_every_type_of_value_is_rendered_as_by_the_serializer():
     )
 
 
-def test_a_property_is_read_from_its_annotation(origin):
+def test_a_property_is_read_from_its_annotation(actor):
     course = make_course(capacity=1, waitlist_capacity=2)
     for _ in range(3):
-        enroll(student_id=make_student().pk, course_id=course.pk, actor=origin, on_full=OnFull.WAITLIST)
+        enroll(student_id=make_student().pk, course_id=course.pk, actor=actor, on_full=OnFull.WAITLIST)
     rows = StudentCourse.objects.with_details().order_by("pk")
 
     found = rendered_by_database(rows, EnrollmentSerializer())

@@ -13,19 +13,19 @@ from django.utils import timezone
 
 from students.enrollment import complete, enroll
 from students.enrollment.commands import OnFull
-from tests.factories import make_course, make_student, make_term
-from tests.queries import TOKEN, cost_of
+from tests.support.factories import make_course, make_student, make_term
+from tests.support.queries import TOKEN, cost_of
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def two_enrollments(origin):
+def two_enrollments(actor):
     """Enroll Ada in Calculus, and Bob in Drawing."""
     ada, bob = make_student(student_number="S-1", given_name="Ada"), make_student(student_number="S-2")
     math, art = make_course(code="MATH", term=make_term(code="2026F"), level="advanced"), make_course(code="ART")
     for student, course in ((ada, math), (bob, art)):
-        enroll(student_id=student.pk, course_id=course.pk, actor=origin)
+        enroll(student_id=student.pk, course_id=course.pk, actor=actor)
     return ada, math
 
 
@@ -95,9 +95,9 @@ def test_rosters_and_student_courses_accept_the_same_filters(api, two_enrollment
     assert rows(api, f"students/{ada.pk}/courses?course=code:ART") == []
 
 
-def test_updated_since_includes_rows_changed_at_that_instant_or_later(api, two_enrollments, origin):
+def test_updated_since_includes_rows_changed_at_that_instant_or_later(api, two_enrollments, actor):
     ada, math = two_enrollments
-    before = complete(student_id=ada.pk, course_id=math.pk, actor=origin).enrollment
+    before = complete(student_id=ada.pk, course_id=math.pk, actor=actor).enrollment
     assert before is not None
     instant = before.updated_at.isoformat().replace("+00:00", "Z")
     later = (before.updated_at + timedelta(microseconds=1)).isoformat().replace("+00:00", "Z")
@@ -106,9 +106,9 @@ def test_updated_since_includes_rows_changed_at_that_instant_or_later(api, two_e
     assert rows(api, f"enrollments?status=all&updated_since={later}") == []
 
 
-def test_enrollments_with_updated_since_are_ordered_by_change(api, two_enrollments, origin):
+def test_enrollments_with_updated_since_are_ordered_by_change(api, two_enrollments, actor):
     ada, math = two_enrollments
-    complete(student_id=ada.pk, course_id=math.pk, actor=origin)
+    complete(student_id=ada.pk, course_id=math.pk, actor=actor)
 
     found = rows(api, "enrollments?status=all&updated_since=2020-01-01T00:00:00Z")
 
@@ -144,10 +144,10 @@ def test_a_datetime_is_accepted_in_every_utc_offset(api, two_enrollments, path, 
         assert bool(found) == is_found, instant
 
 
-def test_courses_are_filtered_by_free_seats(api, origin):
+def test_courses_are_filtered_by_free_seats(api, actor):
     full, free, unlimited = make_course(capacity=1), make_course(capacity=2), make_course()
     for course in (full, free):
-        enroll(student_id=make_student().pk, course_id=course.pk, actor=origin)
+        enroll(student_id=make_student().pk, course_id=course.pk, actor=actor)
 
     def ids(query):
         return [row["id"] for row in rows(api, f"courses?{query}")]
@@ -216,12 +216,12 @@ def test_the_etag_of_a_response_changes_with_expanded_rows(api, two_enrollments)
 
 
 @pytest.mark.parametrize("query", ["expand=student,course", "fields=id,student", "updated_since=2020-01-01T00:00:00Z"])
-def test_a_list_with_fields_or_expand_takes_the_same_queries_for_any_size(api, origin, query):
+def test_a_list_with_fields_or_expand_takes_the_same_queries_for_any_size(api, actor, query):
     costs = []
     for size in (1, 20):
         for _ in range(size):
             course = make_course(term=make_term())
-            enroll(student_id=make_student().pk, course_id=course.pk, actor=origin)
+            enroll(student_id=make_student().pk, course_id=course.pk, actor=actor)
         with CaptureQueriesContext(connection) as queries:
             rows(api, f"enrollments?{query}")
         costs.append(cost_of(queries) - TOKEN)
@@ -235,12 +235,12 @@ def roster(api, course, query=""):
     return answer, list(csv.DictReader(io.StringIO(b"".join(answer.streaming_content).decode())))
 
 
-def test_a_roster_can_be_read_as_csv(api, origin):
+def test_a_roster_can_be_read_as_csv(api, actor):
     course = make_course(code="MATH", term=make_term(code="2026F"), capacity=1, waitlist_capacity=5)
     names = ["=HYPERLINK(1)", "Ada"]
     for number, name in enumerate(names):
         student = make_student(student_number=f"S-{number}", given_name=name, family_name="Byron, Lady")
-        enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=origin)
+        enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=actor)
 
     answer, [first, second] = roster(api, course)
 
@@ -253,6 +253,7 @@ def test_a_roster_can_be_read_as_csv(api, origin):
         "family_name": "Byron, Lady",
         "course_code": "MATH",
         "term": "2026F",
+        "section": "",
         "status": "enrolled",
         "waitlist_position": "",
         "enrolled_on": today,
@@ -262,11 +263,11 @@ def test_a_roster_can_be_read_as_csv(api, origin):
     assert (second["given_name"], second["status"], second["waitlist_position"]) == ("Ada", "waitlisted", "1")
 
 
-def test_a_csv_roster_is_filtered_searched_ordered_and_unpaginated(api, origin):
+def test_a_csv_roster_is_filtered_searched_ordered_and_unpaginated(api, actor):
     course = make_course()
     for number in range(60):
         student = make_student(student_number=f"S-{number}", family_name=f"Name {number:02}")
-        enroll(student_id=student.pk, course_id=course.pk, actor=origin)
+        enroll(student_id=student.pk, course_id=course.pk, actor=actor)
 
     def numbers(query):
         return [row["student_number"] for row in roster(api, course, query)[1]]
@@ -277,11 +278,11 @@ def test_a_csv_roster_is_filtered_searched_ordered_and_unpaginated(api, origin):
     assert numbers("?status=dropped") == []
 
 
-def test_a_csv_roster_takes_the_same_queries_for_any_size(api, origin):
+def test_a_csv_roster_takes_the_same_queries_for_any_size(api, actor):
     course, costs = make_course(term=make_term(), capacity=5, waitlist_capacity=None), []
     for size in (1, 30):
         for _ in range(size):
-            enroll(student_id=make_student().pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=origin)
+            enroll(student_id=make_student().pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=actor)
         with CaptureQueriesContext(connection) as queries:
             roster(api, course)
         costs.append(cost_of(queries) - TOKEN)

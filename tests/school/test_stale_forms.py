@@ -10,14 +10,14 @@ from django.db import connection, transaction
 from django.test import Client
 from django.utils import translation
 
-from courses.api_clients import create_api_client
+from courses.api_client_creation import create_api_client
 from courses.models import Course, CourseStaff, Term
 from school.models import ApiClient
 from school.refusals import version_conflict
 from students.enrollment import enroll
 from students.models import Student
-from tests.factories import make_course, make_student, make_term
-from tests.forms import form_in
+from tests.support.factories import make_course, make_grade, make_student, make_term
+from tests.support.forms import form_in
 
 pytestmark = pytest.mark.django_db
 
@@ -46,12 +46,12 @@ def superuser_client(admin_client):
     return admin_client
 
 
-def test_a_stale_form_is_refused_names_the_changes_and_keeps_typed_values(registrars_desk):
+def test_a_stale_form_is_refused_names_the_changes_and_keeps_typed_values(registrar_client):
     course = make_course(code="MATH-1", name="Algebra", capacity=30)
-    first, second = (form_values_of(registrars_desk, page_of(course)) for _tab in range(2))
+    first, second = (form_values_of(registrar_client, page_of(course)) for _tab in range(2))
 
-    saved = registrars_desk.post(page_of(course), {**first, "capacity": "45", "level": "advanced"})
-    refused = registrars_desk.post(page_of(course), {**second, "name": "Linear algebra"})
+    saved = registrar_client.post(page_of(course), {**first, "capacity": "45", "level": "advanced"})
+    refused = registrar_client.post(page_of(course), {**second, "name": "Linear algebra"})
 
     course.refresh_from_db()
     assert saved.status_code == 302
@@ -61,13 +61,13 @@ def test_a_stale_form_is_refused_names_the_changes_and_keeps_typed_values(regist
     assert form_in(refused)["capacity"] == "30"
 
 
-def test_the_page_of_a_form_with_errors_renders_the_saved_row(registrars_desk):
+def test_the_page_of_a_form_with_errors_renders_the_saved_row(registrar_client):
     course = make_course(code="MATH-1", name="Algebra", capacity=30)
-    form = form_values_of(registrars_desk, page_of(course))
+    form = form_values_of(registrar_client, page_of(course))
     Course.objects.update(capacity=45)
 
-    outdated = registrars_desk.post(page_of(course), {**form, "name": "Typed", "capacity": "20"})
-    wrong = registrars_desk.post(page_of(course), {**form_in(outdated), "level": "none"})
+    outdated = registrar_client.post(page_of(course), {**form, "name": "Typed", "capacity": "20"})
+    wrong = registrar_client.post(page_of(course), {**form_in(outdated), "level": "none"})
 
     for page in (outdated, wrong):
         assert page.context["subtitle"] == "MATH-1 Algebra"
@@ -76,77 +76,79 @@ def test_the_page_of_a_form_with_errors_renders_the_saved_row(registrars_desk):
         assert (form_in(page)["name"], form_in(page)["capacity"]) == ("Typed", "20")
 
 
-def test_a_refused_form_is_saved_when_it_is_submitted_again(registrars_desk):
+def test_a_refused_form_is_saved_when_it_is_submitted_again(registrar_client):
     course = make_course(capacity=30)
-    second = form_values_of(registrars_desk, page_of(course))
+    second = form_values_of(registrar_client, page_of(course))
     Course.objects.update(capacity=45)
 
-    refused = registrars_desk.post(page_of(course), {**second, "name": "New"})
-    again = registrars_desk.post(page_of(course), {**form_in(refused), "capacity": "45"})
+    refused = registrar_client.post(page_of(course), {**second, "name": "New"})
+    again = registrar_client.post(page_of(course), {**form_in(refused), "capacity": "45"})
 
     course.refresh_from_db()
     assert again.status_code == 302
     assert (course.name, course.capacity) == ("New", 45)
 
 
-def test_a_resubmitted_form_is_refused_when_the_row_has_changed_again(registrars_desk):
+def test_a_resubmitted_form_is_refused_when_the_row_has_changed_again(registrar_client):
     course = make_course(capacity=30)
-    second = form_values_of(registrars_desk, page_of(course))
+    second = form_values_of(registrar_client, page_of(course))
     Course.objects.update(capacity=45)
-    refused = registrars_desk.post(page_of(course), {**second, "name": "New"})
+    refused = registrar_client.post(page_of(course), {**second, "name": "New"})
     Course.objects.update(is_active=False)
 
-    again = registrars_desk.post(page_of(course), form_in(refused))
+    again = registrar_client.post(page_of(course), form_in(refused))
 
     assert errors(again) == [SENTENCE, "Active is now: No"]
     assert Course.objects.get().name == "A course"
 
 
-def test_a_field_error_does_not_hide_that_the_form_is_stale(registrars_desk):
+def test_a_field_error_does_not_hide_that_the_form_is_stale(registrar_client):
     student = make_student(email="a@example.edu")
-    form = form_values_of(registrars_desk, page_of(student))
+    form = form_values_of(registrar_client, page_of(student))
     Student.objects.update(email="b@example.edu")
 
-    page = registrars_desk.post(page_of(student), {**form, "student_number": "", "email": "no address"})
+    page = registrar_client.post(page_of(student), {**form, "student_number": "", "email": "no address"})
 
     assert errors(page) == [SENTENCE, "Email is now: b@example.edu"]
     assert set(page.context["adminform"].form.errors) == {"__all__", "student_number", "email"}
 
 
-def test_the_same_form_submitted_twice_is_saved(registrars_desk):
+def test_the_same_form_submitted_twice_is_saved(registrar_client):
     course = make_course(capacity=30)
-    form = {**form_values_of(registrars_desk, page_of(course)), "capacity": "45"}
+    form = {**form_values_of(registrar_client, page_of(course)), "capacity": "45"}
 
-    answers = [registrars_desk.post(page_of(course), form).status_code for _click in range(2)]
+    answers = [registrar_client.post(page_of(course), form).status_code for _click in range(2)]
 
     assert answers == [302, 302]
     assert Course.objects.get().capacity == 45
 
 
-def test_a_change_outside_the_form_fields_does_not_make_the_form_stale(registrars_desk, origin):
+def test_a_change_outside_the_form_fields_does_not_make_the_form_stale(registrar_client, actor):
     course, student = make_course(capacity=30), make_student()
-    form = form_values_of(registrars_desk, page_of(course))
-    enroll(student_id=student.pk, course_id=course.pk, actor=origin)
+    form = form_values_of(registrar_client, page_of(course))
+    enroll(student_id=student.pk, course_id=course.pk, actor=actor)
 
-    assert registrars_desk.post(page_of(course), {**form, "capacity": "45"}).status_code == 302
+    assert registrar_client.post(page_of(course), {**form, "capacity": "45"}).status_code == 302
     assert Course.objects.get().capacity == 45
 
 
-def test_a_form_without_a_version_is_saved(registrars_desk):
+def test_a_form_without_a_version_is_saved(registrar_client):
     """Such a form comes from a script, or from a page that was open during an upgrade."""
     student = make_student()
-    form = {name: text for name, text in form_values_of(registrars_desk, page_of(student)).items() if name != "as_read"}
+    form = {
+        name: text for name, text in form_values_of(registrar_client, page_of(student)).items() if name != "as_read"
+    }
 
-    assert registrars_desk.post(page_of(student), {**form, "given_name": "Grace"}).status_code == 302
+    assert registrar_client.post(page_of(student), {**form, "given_name": "Grace"}).status_code == 302
     assert Student.objects.get().given_name == "Grace"
 
 
 @pytest.mark.parametrize("text", ["", "x", "x:y", ":::", "\u0663", "capacity:", "a" * 5_000])
-def test_a_form_with_a_tampered_version_is_stale(registrars_desk, text):
+def test_a_form_with_a_tampered_version_is_stale(registrar_client, text):
     term = make_term(name="A term")
-    form = form_values_of(registrars_desk, page_of(term))
+    form = form_values_of(registrar_client, page_of(term))
 
-    page = registrars_desk.post(page_of(term), {**form, "as_read": text, "name": "New"})
+    page = registrar_client.post(page_of(term), {**form, "as_read": text, "name": "New"})
 
     assert errors(page)[:3] == [SENTENCE, f"Code is now: {term.code}", "Name is now: A term"]
     assert Term.objects.get().name == "A term"
@@ -154,50 +156,50 @@ def test_a_form_with_a_tampered_version_is_stale(registrars_desk, text):
 
 @pytest.mark.parametrize("button", ["_save", "_continue", "_addanother"])
 @pytest.mark.parametrize("query", ["", "?tab=form", "?tab=roster", "?_popup=1", "?_changelist_filters=q%3Da"])
-def test_a_stale_form_is_refused_for_every_button_and_query(registrars_desk, button, query):
+def test_a_stale_form_is_refused_for_every_button_and_query(registrar_client, button, query):
     course = make_course(capacity=30)
-    form = form_values_of(registrars_desk, page_of(course))
+    form = form_values_of(registrar_client, page_of(course))
     Course.objects.update(capacity=45)
 
-    page = registrars_desk.post(page_of(course, query), {**form, "name": "New", button: "1"})
+    page = registrar_client.post(page_of(course, query), {**form, "name": "New", button: "1"})
 
     assert errors(page) == [SENTENCE, "Capacity is now: 45"]
     assert Course.objects.get().name == "A course"
 
 
-def test_restoring_an_earlier_version_does_not_overwrite_a_newer_change(registrars_desk):
+def test_restoring_an_earlier_version_does_not_overwrite_a_newer_change(registrar_client):
     student = make_student(given_name="Ada")
     version = student.history.latest().pk
     student.given_name = "Augusta"
     student.save()
     address = f"/admin/students/student/{student.pk}/history/{version}/"
-    form = form_values_of(registrars_desk, address)
+    form = form_values_of(registrar_client, address)
     Student.objects.update(email="new@example.edu")
 
-    refused = registrars_desk.post(address, form)
-    again = registrars_desk.post(address, form_in(refused))
+    refused = registrar_client.post(address, form)
+    again = registrar_client.post(address, form_in(refused))
 
     assert errors(refused) == [SENTENCE, "Email is now: new@example.edu"]
     assert again.status_code == 302
     assert (Student.objects.get().given_name, Student.objects.get().email) == ("Ada", student.email)
 
 
-def test_a_non_field_error_does_not_hide_that_the_form_is_stale(registrars_desk):
+def test_a_non_field_error_does_not_hide_that_the_form_is_stale(registrar_client):
     course = make_course(capacity=30)
-    form = form_values_of(registrars_desk, page_of(course))
+    form = form_values_of(registrar_client, page_of(course))
     Course.objects.update(capacity=45)
 
-    page = registrars_desk.post(page_of(course), {**form, "prerequisites": "NO-1"})
+    page = registrar_client.post(page_of(course), {**form, "prerequisites": "NO-1"})
 
     assert errors(page) == [SENTENCE, "Capacity is now: 45"]
 
 
-def test_changed_values_are_named_by_their_display_values(registrars_desk):
+def test_changed_values_are_named_by_their_display_values(registrar_client):
     term, other = make_term(code="T-1"), make_term(code="T-2")
     make_course(code="A-1")
     make_course(code="B-2")
     course = make_course(term=term, capacity=1, prerequisites=["A-1"], enrollment_opens_at="2026-01-01T08:00Z")
-    form = form_values_of(registrars_desk, page_of(course))
+    form = form_values_of(registrar_client, page_of(course))
     Course.objects.filter(pk=course.pk).update(
         term=other,
         capacity=None,
@@ -206,7 +208,7 @@ def test_changed_values_are_named_by_their_display_values(registrars_desk):
         level="graduate",
     )
 
-    page = registrars_desk.post(page_of(course), {**form, "name": "New"})
+    page = registrar_client.post(page_of(course), {**form, "name": "New"})
 
     assert errors(page) == [
         SENTENCE,
@@ -241,6 +243,7 @@ def editable_rows(db):
         "auth.Group": (group, {"name": "Other"}),
         "auth.User": (User.objects.create_user("somebody"), {"first_name": "Other"}),
         "courses.Course": (make_course(), {"name": "Other"}),
+        "courses.Grade": (make_grade(), {"code": "Other"}),
         "courses.Term": (make_term(), {"name": "Other"}),
         "school.ApiClient": (client, {"name": "Other"}),
         "students.Student": (make_student(), {"given_name": "Other"}),
@@ -273,12 +276,12 @@ def test_every_admin_form_is_refused_when_it_is_stale(editable_rows, superuser_c
 
 
 @pytest.mark.parametrize("language", ["de", "es"])
-def test_the_refusal_of_a_stale_form_is_in_the_language_of_the_page(registrars_desk, language):
+def test_the_refusal_of_a_stale_form_is_in_the_language_of_the_page(registrar_client, language):
     course = make_course(capacity=30)
-    form = form_values_of(registrars_desk, page_of(course))
+    form = form_values_of(registrar_client, page_of(course))
     Course.objects.update(capacity=45)
 
-    page = registrars_desk.post(page_of(course), {**form, "name": "New"}, headers={"Accept-Language": language})
+    page = registrar_client.post(page_of(course), {**form, "name": "New"}, headers={"Accept-Language": language})
 
     with translation.override(language):
         assert errors(page)[0] == version_conflict().message

@@ -12,7 +12,6 @@ from rest_framework import serializers
 from bulk.api.serializers import BooleanTextField
 from courses.models import Course, Term
 from school.api.fields import (
-    KnownFieldsSerializer,
     QueryIntegerField,
     StrictBooleanField,
     StrictCharField,
@@ -22,10 +21,11 @@ from school.api.fields import (
 )
 from school.api.filters import UpdatedSinceFilter
 from school.api.query_parameters import StrictQueryMixin, filters_of, list_parameter_names, repeatable_parameters
+from school.api.serializers import KnownFieldsSerializer
 from students.enrollment import complete, drop, enroll
-from students.enrollment.commands import ActorContext
+from students.enrollment.actor_context import ActorContext
 from students.models import Channel, Student, StudentCourse
-from tests.factories import make_course, make_student, make_term
+from tests.support.factories import make_course, make_student, make_term
 
 pytestmark = pytest.mark.django_db
 
@@ -162,6 +162,7 @@ LISTS = ["students", "courses", "terms", "enrollments"]
 
 def test_every_list_with_a_datetime_filter_is_covered():
     routes = {route for route, view in views().items() if "updated_since" in filters_of(view) and "<" not in route}
+    routes = {route for route in routes if not route.endswith("/batch")}
 
     assert (instants(), routes) == (["updated_since"], {f"api/v1/{path}" for path in LISTS})
 
@@ -208,7 +209,7 @@ def test_a_date_is_accepted_in_one_format_only(api, text):
     body = {"code": "T", "name": "A", "starts_on": "2026-01-01", "ends_on": "2027-01-01"}
 
     assert errors(api.get(f"/api/v1/terms?running_on={quote(text)}")) == [("invalid", "running_on")]
-    for field in ("starts_on", "ends_on", "drop_deadline"):
+    for field in ("starts_on", "ends_on", "drop_deadline", "census_on"):
         assert errors(api.post("/api/v1/terms", {**body, field: text})) == [("invalid", field)]
     assert Term.objects.count() == 1
 
@@ -468,10 +469,10 @@ def test_the_problem_detail_names_the_field_of_each_error(api):
     assert answer.json()["detail"] == "student_number: This field may not be blank. x: This field does not exist."
 
 
-def test_the_admin_names_the_field_of_a_duplicate(registrars_desk):
+def test_the_admin_names_the_field_of_a_duplicate(registrar_client):
     make_student(**STUDENT)
 
-    page = registrars_desk.post("/admin/students/student/add/", {**STUDENT, "student_number": "S-2"})
+    page = registrar_client.post("/admin/students/student/add/", {**STUDENT, "student_number": "S-2"})
 
     assert list(page.context["adminform"].form.errors) == ["email"]
 
@@ -493,18 +494,18 @@ def test_writing_back_a_resource_as_it_was_read_changes_nothing(api, path_values
 @pytest.mark.parametrize("query", ["", "?expand=student,course", "?fields=id,student,version", "?fields=id,grade"])
 @pytest.mark.parametrize("end", [None, "complete", "drop", "wait"])
 def test_writing_back_an_enrollment_as_it_was_read_changes_nothing(api, end, query):
-    student, course, origin = (
+    student, course, actor = (
         make_student(),
         make_course(capacity=1, waitlist_capacity=None),
         ActorContext(Channel.SYSTEM),
     )
     if end == "wait":
-        enroll(student_id=make_student().pk, course_id=course.pk, actor=origin)
+        enroll(student_id=make_student().pk, course_id=course.pk, actor=actor)
     api.post(f"/api/v1/students/{student.pk}/courses", {"course_id": course.pk, "on_full": "waitlist"})
     if end == "complete":
-        complete(student_id=student.pk, course_id=course.pk, grade="A", actor=origin)
+        complete(student_id=student.pk, course_id=course.pk, grade="A", actor=actor)
     if end == "drop":
-        drop(student_id=student.pk, course_id=course.pk, actor=origin)
+        drop(student_id=student.pk, course_id=course.pk, actor=actor)
     address = f"/api/v1/students/{student.pk}/courses/{course.pk}"
     read, whole = api.get(f"{address}{query}").json(), api.get(address).json()
     row = StudentCourse.objects.filter(student=student).values().get()
@@ -546,7 +547,7 @@ def test_a_403_names_the_missing_scope_at_every_address(make_client, path_values
     missing_scopes = set()
     for route, view in views().items():
         address = address_of(route, path_values).replace("<id:pk>", "1")
-        for method in view_methods(route) if route != "api/v1/enrollments/batch" else {"post"}:
+        for method in view_methods(route) if not route.endswith("/batch") else {"post"}:
             if view.scope == "changes":
                 continue
             answer = nothing.generic(method.upper(), address, b"", "application/json")
@@ -556,7 +557,7 @@ def test_a_403_names_the_missing_scope_at_every_address(make_client, path_values
             assert found == (403, scope, challenge), (method, address)
             assert scope in answer.json()["detail"]
             missing_scopes.add(scope)
-    assert len(missing_scopes) == 8
+    assert len(missing_scopes) == 11
 
 
 def test_a_403_for_staff_names_the_missing_permission(viewer):

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from students.models import StudentCourse
-from tests.factories import make_course, make_student, make_term
+from tests.support.factories import make_course, make_student, make_term
 from tools.openapi import COMMITTED
 
 NPM = shutil.which("npm")
 REQUIRED = os.environ.get("REQUIRE_ALL") == "1"
-SOURCES = Path(__file__).resolve().parent.parent / "typescript"
+SOURCES = Path(__file__).resolve().parent / "typescript"
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),

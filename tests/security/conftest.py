@@ -4,20 +4,20 @@ import pytest
 from axes.models import AccessAttempt
 from django.contrib.auth.models import User
 
-from courses.api_clients import create_api_client
-from courses.models import CourseStaff
+from courses.api_client_creation import create_api_client
+from courses.models import CourseStaff, Grade
 from students.enrollment import enroll
-from students.enrollment.commands import ActorContext
+from students.enrollment.actor_context import ActorContext
 from students.models import RefusedAct
-from tests.bulk.work import ENROLLMENTS, imported
-from tests.factories import make_course, make_student, make_term
+from tests.support.factories import make_course, make_grades, make_hold, make_student, make_term
+from tests.support.imports import ENROLLMENTS, imported
 
 
 @pytest.fixture
-def path_values(origin: ActorContext) -> dict[str, str]:
+def path_values(actor: ActorContext) -> dict[str, str]:
     """Make one row of each kind, and return their keys for paths."""
     student, course, term = make_student(), make_course(), make_term()
-    enrollment = enroll(student_id=student.pk, course_id=course.pk, actor=origin).enrollment
+    enrollment = enroll(student_id=student.pk, course_id=course.pk, actor=actor).enrollment
     assert enrollment is not None
     job = imported(ENROLLMENTS)
     create_api_client("program", "students:read", terms=[term.code])
@@ -26,4 +26,7 @@ def path_values(origin: ActorContext) -> dict[str, str]:
     RefusedAct.objects.create(
         student=student, course=course, action="enroll", channel="api", codes="course_full", day="2026-09-01"
     )
-    return {"student_id": f"{student.pk}", "course_id": f"{course.pk}", "term_id": f"{term.pk}", "id": f"{job.pk}"}
+    make_grades()
+    make_hold(student)
+    keys = {"student_id": student.pk, "course_id": course.pk, "term_id": term.pk, "id": job.pk}
+    return {**{name: f"{key}" for name, key in keys.items()}, "grade_id": f"{Grade.objects.latest('pk').pk}"}

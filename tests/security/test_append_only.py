@@ -7,7 +7,7 @@ from school.access.access_log import Action, Door, Subject, record
 from school.models import PersonalDataAccess
 from students.enrollment import enroll
 from students.models import EnrollmentEvent
-from tests.factories import make_course, make_student
+from tests.support.factories import make_course, make_student
 
 TABLES = {"students_enrollmentevent": EnrollmentEvent, "school_personaldataaccess": PersonalDataAccess}
 STATEMENTS = {
@@ -23,8 +23,8 @@ STATEMENTS = {
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("table", TABLES)
-def test_the_database_refuses_every_statement_that_changes_or_removes_an_entry(table, origin):
-    enroll(student_id=make_student().pk, course_id=make_course().pk, actor=origin)
+def test_the_database_refuses_every_statement_that_changes_or_removes_an_entry(table, actor):
+    enroll(student_id=make_student().pk, course_id=make_course().pk, actor=actor)
     record(Action.EXPORTED, Subject.ENROLLMENTS, Door.COMMAND)
     before = list(TABLES[table]._default_manager.values())
 

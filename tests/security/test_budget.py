@@ -17,9 +17,9 @@ from django.test import Client
 from rest_framework.test import APIClient
 
 from students.models import Student
-from tests.contract import DOCUMENT
-from tests.costs import MARKS, SIZE, UNITS, Cost, cost_of, over_budget, repeat_to_size
-from tests.factories import make_course, make_term
+from tests.support.contract import DOCUMENT
+from tests.support.costs import MARKS, SIZE, UNITS, Cost, cost_of, over_budget, repeat_to_size
+from tests.support.factories import make_course, make_term
 
 pytestmark = pytest.mark.django_db
 
@@ -87,15 +87,25 @@ def operations_in_json() -> Iterator[tuple[str, str, list[str], list[dict[str, A
             yield method, path, [name for name, each in properties.items() if not each.get("readOnly")], items
 
 
+VALID_ITEMS: list[dict[str, Any]] = [
+    {"action": "enroll", "student_number": "S-%s", "course_code": "C-%s", "reason": "x"},
+    {"student_number": "N-%s", "given_name": "Ada", "family_name": "Byron"},
+    {"code": "N-%s", "name": "New", "level": "introductory"},
+    {"code": "N-%s", "name": "New", "starts_on": "2026-09-01", "ends_on": "2027-01-31"},
+    {"day": "mon", "from": "10:00", "to": "11:30"},
+]
+
+
 def bodies_with_many_items(items: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
     """Yield bodies with 1,000 items in their lists."""
     for kind in items:
         names = [name for name in kind if name not in ("field", "action")]
-        action = resolve_reference(kind["action"])
-        [action] = action.get("enum") or [action["const"]]
+        [action] = _choices(kind["action"]) if "action" in kind else [""]
+        start = f'{{"action":"{action}",' if action else "{"
         for name, text in json_objects(names, SIZE // 1_000 - 60):
-            yield f"{action}: {name}", _batch_body(kind["field"], f'{{"action":"{action}",{text[1:]}')
-    valid = {"action": "enroll", "student_number": "S-%s", "course_code": "C-%s", "reason": "x"}
+            yield f"{action}: {name}", _batch_body(kind["field"], f"{start}{text[1:]}")
+    required = {*items[0]}
+    valid = next(each for each in VALID_ITEMS if {*each} <= required)
     long_text = "%s" + "\U0001f600" * 60
     changes: dict[str, dict[str, Any]] = {
         "unknown keys": {},
@@ -108,6 +118,11 @@ def bodies_with_many_items(items: list[dict[str, Any]]) -> Iterator[tuple[str, s
         yield name, _batch_body(items[0]["field"], json.dumps({**valid, **changed}, ensure_ascii=False))
     yield "empty items", _batch_body(items[0]["field"], "{}")
     yield "too many items", f'{{"{items[0]["field"]}":[{"1," * (SIZE // 2 - 10)}1]}}'
+
+
+def _choices(schema: dict[str, Any]) -> list[str]:
+    schema = resolve_reference(schema)
+    return schema.get("enum") or [schema["const"]]
 
 
 def _batch_body(field: str, item: str) -> str:

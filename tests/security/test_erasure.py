@@ -10,9 +10,9 @@ from pathlib import Path
 
 from django.db import connection
 
-from school.validators import lookalike_key
-from tests.postgres import find_binaries, running_server
-from tests.serving import environment_of, manage
+from tests.support.databases import copy_sqlite
+from tests.support.postgres import find_binaries, running_server
+from tests.support.serving import environment_of, manage
 
 NUMBER, OLD_NUMBER, GIVEN, FAMILY, EMAIL = "Q7X-É9W", "K3V-Ü8J", "Zvqira", "Wyßomla", "zq.wx7@vkj.example"
 CANARIES = (NUMBER, OLD_NUMBER, GIVEN, FAMILY, EMAIL)
@@ -25,13 +25,12 @@ from django.contrib.contenttypes.models import ContentType
 from django.contrib.sessions.backends.db import SessionStore
 from django.utils import timezone
 from axes.models import AccessAttempt
-from django_tasks_db.models import DBTaskResult
 from bulk.models import ImportChannel
-from bulk.jobs.lifecycle import ImportRequest, submit
+from bulk.jobs.submission import ImportRequest, submit
 from courses.models import Course
 from school.models import CachedValue, KeptAnswer
 from students.models import Student
-from tests.bulk.work import imported, worked_on
+from tests.support.imports import imported, worked_on
 from django.db import connection
 from tests.security.test_erasure import EMAIL, FAMILY, GIVEN, NUMBER, OLD_NUMBER, FILES, zip_of_files
 
@@ -66,9 +65,6 @@ KeptAnswer.objects.create(user=staff, key=f"for {EMAIL}", fingerprint="", status
 CachedValue.objects.create(key="login", value=json.dumps(EMAIL), expires_at=now)
 AccessAttempt.objects.create(username=EMAIL.upper(), ip_address="192.0.2.1", failures_since_start=1,
                              get_data="", post_data="", http_accept="", path_info="/", user_agent="")
-DBTaskResult.objects.create(status="FAILED", finished_at=now, args_kwargs={"args": [], "kwargs": {}}, run_after=now,
-                            task_path="x", backend_name="default", exception_class_path="x",
-                            traceback=f"Key (student_number)=({NUMBER}) already exists.")
 """
 
 LOOK = """
@@ -140,7 +136,7 @@ def database(folder):
     if connection.vendor == "sqlite":
         folder.mkdir(exist_ok=True)
         environment = environment_of(f"sqlite:///{folder}/school.sqlite3")
-        manage(environment, "migrate", "--verbosity=0")
+        copy_sqlite(environment)
         # Another process keeps the database open, like a server: the last process to close it removes the log.
         with closing(sqlite3.connect(folder / "school.sqlite3")) as other:
             other.execute("SELECT name FROM sqlite_master").fetchall()
@@ -168,14 +164,21 @@ def shell(environment, script):
 
 
 def canaries_in(text):
-    alike = lookalike_key(text)
-    escapes = {word: json.dumps(lookalike_key(word))[1:-1] for word in CANARIES}
-    return [word for word in CANARIES if lookalike_key(word) in alike or escapes[word] in alike]
+    alike = in_one_form(text)
+    escapes = {word: json.dumps(in_one_form(word))[1:-1] for word in CANARIES}
+    return [word for word in CANARIES if in_one_form(word) in alike or escapes[word] in alike]
+
+
+def in_one_form(text):
+    """Return a text in the same form as the texts that look like it, without the code that is tested."""
+    return unicodedata.normalize("NFKC", text).replace("\u2010", "-").replace("\u200b", "").lower()
 
 
 def test_an_erased_student_is_in_no_table_and_no_database_file(tmp_path):
     with database(tmp_path / "database") as (environment, files):
         shell(environment, SEED)
+        # The statistics of PostgreSQL contain values of the rows.
+        shell(environment, "from django.db import connection; connection.cursor().execute('ANALYZE')")
         before, raw_before = shell(environment, LOOK), files()
         said = manage(environment, "erase_student", NUMBER, "--reason=case 17", "--yes")
         after, raw_after = shell(environment, LOOK), files()

@@ -10,7 +10,7 @@ import pytest
 from django.core.management import call_command
 
 from students.enrollment import enroll
-from tests.factories import make_course, make_student
+from tests.support.factories import make_course, make_student
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -20,9 +20,9 @@ def mode(path):
 
 
 @pytest.mark.django_db
-def test_exports_and_reports_are_readable_by_their_owner_only(tmp_path, origin, capsys):
+def test_exports_and_reports_are_readable_by_their_owner_only(tmp_path, actor, capsys):
     student = make_student()
-    enroll(student_id=student.pk, course_id=make_course().pk, actor=origin)
+    enroll(student_id=student.pk, course_id=make_course().pk, actor=actor)
     (tmp_path / "in.csv").write_text("student_number,given_name,family_name\nS-77,Ada,Byron\n")
     outputs = [tmp_path / name for name in ("all.csv", "one.json", "report.csv", "failed.csv")]
     before = os.umask(0o022)

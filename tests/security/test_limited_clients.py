@@ -8,15 +8,15 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from bulk.jobs.processing import process_import
-from courses.api_clients import create_api_client
+from courses.api_client_creation import create_api_client
 from courses.models import Course
 from school.models import ApiClient
 from students.enrollment import complete, drop, enroll
 from students.enrollment.commands import OnFull
 from students.models import Action, EnrollmentEvent, StudentCourse
-from tests.factories import make_course, make_student, make_term
-from tests.queries import cost_of
-from tests.test_access import bearer
+from tests.security.test_access import bearer
+from tests.support.factories import make_course, make_student, make_term
+from tests.support.queries import cost_of
 
 pytestmark = pytest.mark.django_db
 
@@ -62,12 +62,12 @@ def test_a_course_contains_only_prerequisites_within_the_limits(limited, courses
 
 
 @pytest.mark.parametrize("path", ["courses", "enrollments?expand=course", "students/{student}/courses?expand=course"])
-def test_a_list_contains_only_prerequisites_within_the_limits(limited, courses, origin, path):
+def test_a_list_contains_only_prerequisites_within_the_limits(limited, courses, actor, path):
     student = make_student()
     for code in ("HIDDEN-1", "INTRO"):
-        enroll(student_id=student.pk, course_id=courses[code].pk, actor=origin)
-        complete(student_id=student.pk, course_id=courses[code].pk, actor=origin)
-    enroll(student_id=student.pk, course_id=courses["ADV"].pk, actor=origin)
+        enroll(student_id=student.pk, course_id=courses[code].pk, actor=actor)
+        complete(student_id=student.pk, course_id=courses[code].pk, actor=actor)
+    enroll(student_id=student.pk, course_id=courses["ADV"].pk, actor=actor)
 
     answer = limited.get(f"/api/v1/{path.format(student=student.pk)}")
 
@@ -213,13 +213,13 @@ def test_the_report_of_an_import_names_no_hidden_prerequisite(limited, courses):
     assert HIDDEN not in report
 
 
-def test_the_journal_gives_a_limited_client_no_hidden_prerequisite(limited, api, courses, origin):
+def test_the_journal_gives_a_limited_client_no_hidden_prerequisite(limited, api, courses, actor):
     first, waiting = make_student(), make_student()
     Course.objects.filter(code="ADV").update(capacity=1, waitlist_capacity=None, prerequisites=[])
     for student in (first, waiting):
-        enroll(student_id=student.pk, course_id=courses["ADV"].pk, actor=origin, on_full=OnFull.WAITLIST)
+        enroll(student_id=student.pk, course_id=courses["ADV"].pk, actor=actor, on_full=OnFull.WAITLIST)
     Course.objects.filter(code="ADV").update(prerequisites=["HIDDEN-1"])
-    drop(student_id=first.pk, course_id=courses["ADV"].pk, actor=origin)
+    drop(student_id=first.pk, course_id=courses["ADV"].pk, actor=actor)
     entry = EnrollmentEvent.objects.get(action=Action.PASS_OVER)
 
     def reasons(client):

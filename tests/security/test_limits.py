@@ -9,11 +9,11 @@ from rest_framework.renderers import JSONRenderer
 
 from school.api.parsers import MAX_CONTAINERS
 from school.refusals import shorten
-from school.validators import normalized
+from school.text_normalization import normalized
 from students.enrollment import enroll
-from students.enrollment.commands import ActorContext
+from students.enrollment.actor_context import ActorContext
 from students.models import Channel, EnrollmentEvent, Student, StudentCourse
-from tests.factories import make_course, make_student, make_term
+from tests.support.factories import make_course, make_student, make_term
 
 pytestmark = pytest.mark.django_db
 
@@ -174,14 +174,14 @@ def test_a_value_quoted_in_a_message_is_shortened_in_the_middle(api):
 
 
 @pytest.mark.parametrize("unit", ["1\n", "1,", "1\t", "1;"])
-def test_a_pasted_text_with_far_too_many_keys_is_rejected_before_parsing(registrars_desk, monkeypatch, unit):
+def test_a_pasted_text_with_far_too_many_keys_is_rejected_before_parsing(registrar_client, monkeypatch, unit):
     course = make_course()
     monkeypatch.setattr(
         "students.admin.bulk_enroll.views.parse_keys", lambda *_args: pytest.fail("The text was parsed.")
     )
     form = {"one": course.pk, "side": "course", "text": unit * 20_001 + "1", "on_full": "reject"}
 
-    page = registrars_desk.post("/admin/students/studentcourse/enroll-many/", form)
+    page = registrar_client.post("/admin/students/studentcourse/enroll-many/", form)
 
     message = "The text is too long to show here again. Go back; your browser still has it."
     assert page.context["form"].errors == {

@@ -8,9 +8,9 @@ import time_machine
 from django.contrib.auth.models import User
 from django.test import Client
 
-from courses.api_clients import create_api_client
-from school.access.api_clients import reactivate, revoke
-from school.accounts.cache import JsonCache
+from courses.api_client_creation import create_api_client
+from school.access.api_client_revocation import reactivate, revoke
+from school.accounts.json_cache import JsonCache
 from school.models import ApiClient, CachedValue
 from tests.school.test_logs import event, log_entries  # noqa: F401  # a fixture
 
@@ -78,11 +78,11 @@ def test_an_api_session_ends_after_session_hours(registrar):
         assert (statuses, client.get("/api/v1/students").status_code) == ([200] * 12, 401)
 
 
-def test_a_user_without_staff_status_has_no_api_session(registrars_desk, registrar):
-    before = registrars_desk.get("/api/v1/students").status_code
+def test_a_user_without_staff_status_has_no_api_session(registrar_client, registrar):
+    before = registrar_client.get("/api/v1/students").status_code
     User.objects.update(is_staff=False)
 
-    assert (before, registrars_desk.get("/api/v1/students").status_code) == (200, 401)
+    assert (before, registrar_client.get("/api/v1/students").status_code) == (200, 401)
 
 
 def test_logins_tokens_revocations_and_admissions_are_logged_with_ids(registrar, keys, log_entries):  # noqa: F811

@@ -3,7 +3,7 @@ Staff with ``own_courses_only`` and each other group: each admin address, with a
 course.
 
 The addresses come from the URL configuration, and the models from the admin registry: a new admin or a new page without
-an entry fails. The signs are those of ``tests.test_admin_access``.
+an entry fails. The signs are those of ``tests.security.test_admin_access``.
 """
 
 from io import BytesIO
@@ -19,9 +19,9 @@ from bulk.models import Import
 from courses.models import Course, CourseStaff, Term
 from school.models import ApiClient
 from students.models import EnrollmentEvent, Status, Student, StudentCourse
-from tests.factories import make_course
-from tests.forms import form_in
-from tests.test_admin_access import FOREIGN, World, ask, routes
+from tests.security.test_admin_access import FOREIGN, World, ask, routes
+from tests.support.factories import make_course
+from tests.support.forms import form_in
 
 pytestmark = pytest.mark.django_db
 
@@ -35,11 +35,11 @@ CLOSED = {
     "axes/accessattempt/",
     "bulk/import/",
     "courses/coursestaff/",
-    "django_tasks_database/dbtaskresult/",
     "oauth2_provider/accesstoken/",
     "oauth2_provider/grant/",
     "oauth2_provider/idtoken/",
     "oauth2_provider/refreshtoken/",
+    "students/hold/",
     "school/apiclient/",
     "school/personaldataaccess/",
 }
@@ -55,15 +55,26 @@ TABLE = [
     ("courses/course/",                                 "+++++", "+++++", "+++++", "+++++"),
     ("courses/course/<id>/",                            ">>>>>", ">>>>>", ">>>>>", ">>>>>"),
     ("courses/course/<id>/addresses/",                  "xxxxx", "++.++", "xxxxx", "?????"),
+    ("courses/course/<id>/cancel/",                     "+..++", "+..++", "?..??", "?..??"),
+    ("courses/course/<id>/cancel-undo/",                ".....", ".....", ".....", "....."),
     ("courses/course/<id>/change/",                     "+++++", "+..++", "-----", "-..--"),
     ("courses/course/<id>/delete/",                     ".....", ".....", ".....", "....."),
     ("courses/course/<id>/enroll/",                     ">..>>", "+..++", "?????", "?????"),
+    ("courses/course/<id>/grades/",                     "+++++", "+++++", "?????", "?????"),
     ("courses/course/<id>/history/",                    "+++++", "+++++", "-----", "-----"),
     ("courses/course/<id>/history/<version>/",          "+++++", "+..++", "-----", "-----"),
     ("courses/course/<id>/roster.csv",                  "+++++", "+++++", "?????", "?????"),
     ("courses/course/<id>/roster/",                     "+++++", "+++++", "?????", "?????"),
     ("courses/course/<id>/staff/",                      ".....", ".....", ".....", "....."),
     ("courses/course/add/",                             ".....", ".....", ".....", "....."),
+    ("courses/course/export/",                           "+++++", "+++++", "+++++", "+++++"),
+    ("courses/grade/",                                   "++.++", "++.++", "++.++", "++.++"),
+    ("courses/grade/<id>/",                             ">>>>>", ">>>>>", ">>>>>", ">>>>>"),
+    ("courses/grade/<id>/change/",                       "++.++", ".....", "++.++", "....."),
+    ("courses/grade/<id>/delete/",                      ".....", ".....", ".....", "....."),
+    ("courses/grade/<id>/history/",                      "++.++", "++.++", "++.++", "++.++"),
+    ("courses/grade/<id>/history/<version>/",            "++.++", ".....", "++.++", "....."),
+    ("courses/grade/add/",                              ".....", ".....", ".....", "....."),
     ("courses/term/",                                   "+++++", "+++++", "+++++", "+++++"),
     ("courses/term/<id>/",                              ">>>>>", ">>>>>", ">>>>>", ">>>>>"),
     ("courses/term/<id>/change/",                       "+++++", ".....", "-----", "....."),
@@ -71,13 +82,17 @@ TABLE = [
     ("courses/term/<id>/history/",                      "+++++", "+++++", "-----", "-----"),
     ("courses/term/<id>/history/<version>/",            "+++++", ".....", "-----", "-----"),
     ("courses/term/add/",                               ".....", ".....", ".....", "....."),
+    ("courses/term/<id>/copy-courses/",                 ".....", ".....", ".....", "....."),
+    ("courses/term/export/",                             "+++++", "+++++", "+++++", "+++++"),
     ("jsi18n/",                                         "+++++", "xxxxx", "+++++", "xxxxx"),
     ("login/",                                          "-----", "+++++", "-----", "+++++"),
     ("logout/",                                         "xxxxx", "+++++", "xxxxx", "+++++"),
+    ("oneroster/",                                      ".....", ".....", ".....", "....."),
     ("password_change/",                                "+++++", "+++++", "+++++", "+++++"),
     ("password_change/done/",                           "+++++", "xxxxx", "+++++", "xxxxx"),
     ("r/<path:content_type_id>/<id>/",                  "?????", "?????", "?????", "?????"),
     ("search/",                                         "+++++", "+++++", "+++++", "+++++"),
+    ("manual/<path:name>",                               "+++++", "+++++", "+++++", "+++++"),
     ("students/enrollmentevent/",                       "+++++", "+++++", "+++++", "+++++"),
     ("students/enrollmentevent/<id>/",                  ">>>>>", ">>>>>", ">>>>>", ">>>>>"),
     ("students/enrollmentevent/<id>/change/",           "+++++", ".....", "-----", "....."),
@@ -101,6 +116,7 @@ TABLE = [
     ("students/student/<id>/personal-data/erase/",      ".....", ".....", "?????", "?????"),
     ("students/student/<id>/personal-data/export/",     ".....", ".....", "?????", "?????"),
     ("students/student/add/",                           ".....", ".....", ".....", "....."),
+    ("students/student/export/",                         "++.++", "++.++", "++.++", "++.++"),
     ("students/studentcourse/",                         "+++++", "+++++", "+++++", "+++++"),
     ("students/studentcourse/<id>/",                    ">>>>>", ">>>>>", ">>>>>", ">>>>>"),
     ("students/studentcourse/<id>/change/",             "+++++", ".....", "-----", "....."),
@@ -110,6 +126,8 @@ TABLE = [
     ("students/studentcourse/acts/<slug:request_id>/",  "?????", "?????", "?????", "?????"),
     ("students/studentcourse/add/",                     "+..++", "+..++", "+..++", "+..++"),
     ("students/studentcourse/enroll-many/",             "+..++", "+..++", "+..++", "+..++"),
+    ("students/studentcourse/export/",                   "+++++", "+++++", "+++++", "+++++"),
+    ("students/studentcourse/export-as-of/",             "+++++", "+++++", "+++++", "+++++"),
 ]
 # fmt: on
 
@@ -131,9 +149,9 @@ def restricted_users(db):
 
 
 @pytest.fixture
-def worlds(restricted_users, origin):
-    own = World("OWN", restricted_users["every permission"], origin)
-    foreign = World("FOREIGN", User.objects.create_user("another sender"), origin)
+def worlds(restricted_users, actor):
+    own = World("OWN", restricted_users["every permission"], actor)
+    foreign = World("FOREIGN", User.objects.create_user("another sender"), actor)
     for user in restricted_users.values():
         CourseStaff.objects.create(course_id=own.ids["courses/course"], user=user)
     return own, foreign
@@ -201,6 +219,7 @@ def test_no_form_lists_a_row_of_another_course(worlds, restricted_users):
         ("courses.Course", "term"): [term],
         ("students.StudentCourse", "student"): [student],
         ("students.StudentCourse", "course"): [course],
+        ("students.StudentCourse", "instead_of"): [course],
     }
     writers = ("Registrar", "every group", "every permission")
     assert offered == {(role, *field): pks for role in writers for field, pks in fields.items()}
@@ -276,6 +295,9 @@ def requests_to_forge(own, foreign, user):
             {"side": "student", "one": student_id, "picked": [course_id]},
         ):
             yield "students/studentcourse/enroll-many/", many | {"step": "confirm", "shown": "x"}
+    for pk in (mine["courses/course"], theirs["courses/course"]):
+        grades = {f"grade:{theirs['students/studentcourse']}": "A", "text": "FOREIGN-S A"}
+        yield f"courses/course/{pk}/grades/", {**grades, "step": "confirm", "shown": "x"}
     chosen = theirs["students/studentcourse"]
     for action in ("drop", "complete", "undo", "promote"):
         yield "students/studentcourse/act/", {"action": action, "chosen": [chosen], "step": "confirm", "shown": "x"}
@@ -356,7 +378,7 @@ def test_a_superuser_is_never_limited(worlds, restricted_users):
     client = Client()
     client.force_login(user)
 
-    found = client.get("/admin/courses/course/").context["cl"].result_list
+    found = client.get("/admin/courses/course/?rows=all").context["cl"].result_list
 
     assert sorted(course.code for course in found) == ["FOREIGN-C", "OWN-C"]
     assert client.get("/admin/courses/coursestaff/add/").status_code == 200
@@ -402,7 +424,7 @@ def test_the_api_forbids_a_session_the_same_as_the_admin(worlds, clients, role):
     assert all_rows() == before
 
 
-def test_a_batch_of_a_session_enrolls_only_students_of_own_courses(worlds, restricted_users, clients, origin):
+def test_a_batch_of_a_session_enrolls_only_students_of_own_courses(worlds, restricted_users, clients, actor):
     own, foreign = worlds
     other = make_course(code="OTHER", term_id=own.ids["courses/term"])
     CourseStaff.objects.create(course=other, user=restricted_users["Registrar"])

@@ -10,7 +10,8 @@ from django.db import connection
 from django.test import Client
 
 from bench.processes import tree
-from tests.serving import ask, environment_of, manage, serving_process
+from tests.support.databases import copy_sqlite
+from tests.support.serving import ask, environment_of, serving_process
 
 pytestmark = pytest.mark.django_db
 
@@ -28,14 +29,14 @@ def test_a_cookie_header_over_8_kb_is_rejected_before_parsing(path):
     assert (answer.status_code, answer.json()["code"]) == (431, "cookies_too_large")
 
 
-def test_cookies_of_up_to_8_kb_are_accepted(registrars_desk):
-    registrars_desk.cookies["other"] = "x" * 8_000
+def test_cookies_of_up_to_8_kb_are_accepted(registrar_client):
+    registrar_client.cookies["other"] = "x" * 8_000
 
-    assert registrars_desk.get("/admin/").status_code == 200
+    assert registrar_client.get("/admin/").status_code == 200
 
 
-def test_cookies_of_a_request_with_a_token_are_ignored(api, registrars_desk):
-    session = registrars_desk.cookies["sessionid"].value
+def test_cookies_of_a_request_with_a_token_are_ignored(api, registrar_client):
+    session = registrar_client.cookies["sessionid"].value
     api.credentials(HTTP_AUTHORIZATION="Bearer unknown", HTTP_COOKIE=f"sessionid={session}")
 
     answer = api.get("/api/v1/students")
@@ -77,7 +78,7 @@ def test_the_openapi_document_is_built_once_and_has_an_etag(client):
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="the server is the same, so once is enough")
 def test_a_killed_server_process_is_replaced(tmp_path):
     environment = environment_of(f"sqlite:///{tmp_path}/school.sqlite3")
-    manage(environment, "migrate", "--verbosity=0")
+    copy_sqlite(environment)
 
     with serving_process(environment, "--workers=1") as (port, server):
         wait_until(lambda: is_listening(port))

@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from bulk.reports import _unique_keys
-from tests.bulk.work import imported
+from tests.support.imports import imported
 
 pytestmark = pytest.mark.django_db
 

@@ -8,7 +8,7 @@ from rest_framework.test import APIClient
 from students.enrollment import enroll
 from students.enrollment.commands import OnFull
 from students.models import EnrollmentEvent, StudentCourse
-from tests.factories import make_course, make_student, make_term
+from tests.support.factories import make_course, make_student, make_term
 
 pytestmark = pytest.mark.django_db
 
@@ -28,10 +28,10 @@ def outcomes_of(answer):
     return [(outcome["status"], outcome["code"]) for outcome in answer.json()["outcomes"]]
 
 
-def test_each_batch_item_has_an_outcome_with_the_fields_of_a_single_response(api, origin):
+def test_each_batch_item_has_an_outcome_with_the_fields_of_a_single_response(api, actor):
     ada, bob, math = make_student(), make_student(), make_course(code="MATH-101", term=make_term(code="2026F"))
     art = make_course(code="ART-101")
-    enroll(student_id=bob.pk, course_id=math.pk, actor=origin)
+    enroll(student_id=bob.pk, course_id=math.pk, actor=actor)
 
     answer = post(
         api,
@@ -141,12 +141,12 @@ def test_an_atomic_batch_is_applied_completely_or_not_at_all(api, flaw, status):
     assert StudentCourse.objects.get().status == "dropped"
 
 
-def test_a_seat_freed_by_an_item_goes_to_the_waitlist_before_the_next_item(api, origin):
+def test_a_seat_freed_by_an_item_goes_to_the_waitlist_before_the_next_item(api, actor):
     leaving, waiting, late, course = make_student(), make_student(), make_student(), make_course(capacity=1)
     course.waitlist_capacity = 5
     course.save()
     for student in (leaving, waiting):
-        enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=origin)
+        enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=actor)
 
     answer = post(api, item("drop", leaving, course), item("enroll", late, course, on_full="waitlist"))
 
@@ -186,7 +186,7 @@ def test_a_malformed_batch_is_refused_completely(api, body, status, code):
 UNEVEN = ("nextval", "school_count(")
 
 
-def test_a_batch_of_a_thousand_items_costs_the_queries_of_ten(api, origin):
+def test_a_batch_of_a_thousand_items_costs_the_queries_of_ten(api, actor):
     courses = [make_course(capacity=2, waitlist_capacity=None, term=make_term()) for _ in range(2)]
     courses.append(make_course())
     costs = []
@@ -203,7 +203,7 @@ def test_a_batch_of_a_thousand_items_costs_the_queries_of_ten(api, origin):
         ]
         # Some students are enrolled or waitlisted already; some drop courses with a waitlist.
         for student in students[:5]:
-            enroll(student_id=student.pk, course_id=courses[2].pk, actor=origin)
+            enroll(student_id=student.pk, course_id=courses[2].pk, actor=actor)
             items[students.index(student)] |= {"action": "drop", "course_code": courses[2].code}
             del items[students.index(student)]["on_full"]
         with CaptureQueriesContext(connection) as queries:
@@ -217,9 +217,9 @@ def test_a_batch_of_a_thousand_items_costs_the_queries_of_ten(api, origin):
     assert costs[0] == costs[1]
 
 
-def test_a_registrar_can_drop_in_a_batch_and_a_viewer_cannot(viewer, registrar, origin):
+def test_a_registrar_can_drop_in_a_batch_and_a_viewer_cannot(viewer, registrar, actor):
     student, course = make_student(), make_course()
-    enroll(student_id=student.pk, course_id=course.pk, actor=origin)
+    enroll(student_id=student.pk, course_id=course.pk, actor=actor)
     statuses = []
     for user in (viewer, registrar):
         client = APIClient()

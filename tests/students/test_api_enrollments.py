@@ -10,8 +10,8 @@ from django.utils import timezone
 from students.enrollment import complete, drop, enroll
 from students.enrollment.commands import OnFull
 from students.models import EnrollmentEvent, StudentCourse
-from tests.factories import make_course, make_student, make_term
-from tests.queries import TOKEN, cost_of
+from tests.support.factories import make_course, make_student, make_term
+from tests.support.queries import TOKEN, cost_of
 
 pytestmark = pytest.mark.django_db
 
@@ -20,8 +20,8 @@ def url(student, course=None):
     return f"/api/v1/students/{student.pk}/courses" + (f"/{course.pk}" if course else "")
 
 
-def seat(student, course, origin):
-    return enroll(student_id=student.pk, course_id=course.pk, actor=origin).enrollment
+def seat(student, course, actor):
+    return enroll(student_id=student.pk, course_id=course.pk, actor=actor).enrollment
 
 
 def test_enrolling_answers_201_with_the_enrollment_and_its_location(api):
@@ -42,9 +42,11 @@ def test_enrolling_answers_201_with_the_enrollment_and_its_location(api):
             "name": "Calculus I",
             "level": "introductory",
             "term": "2026F",
+            "section": "",
         },
         "status": "enrolled",
         "waitlist_position": None,
+        "instead_of": None,
         "enrolled_on": timezone.localdate().isoformat(),
         "ended_on": None,
         "grade": "",
@@ -96,10 +98,10 @@ def test_a_code_used_in_several_terms_needs_the_term(api):
     assert answer.json()["detail"] == "MATH-101 is offered in several terms (2026F, 2027S). Add the term."
 
 
-def test_natural_keys_work_in_urls(api, origin):
+def test_natural_keys_work_in_urls(api, actor):
     student = make_student(student_number="S-1042")
     course = make_course(code="MATH-101", term=make_term(code="2026F"))
-    seat(student, course, origin)
+    seat(student, course, actor)
 
     for address in ("code:MATH-101@2026F", "code:MATH-101", str(course.pk)):
         answer = api.get(f"/api/v1/students/number:S-1042/courses/{address}")
@@ -180,19 +182,19 @@ def test_a_missing_student_course_or_enrollment_is_404_with_its_code(api, method
     assert (answer.status_code, answer.json()["code"]) == (404, code)
 
 
-def test_dropping_answers_204_also_the_second_time_and_keeps_the_row(api, origin):
+def test_dropping_answers_204_also_the_second_time_and_keeps_the_row(api, actor):
     student, course = make_student(), make_course()
-    enrollment = seat(student, course, origin)
+    enrollment = seat(student, course, actor)
 
     assert [api.delete(url(student, course)).status_code for _ in range(2)] == [204, 204]
     enrollment.refresh_from_db()
     assert (enrollment.status, enrollment.version) == ("dropped", 2)
 
 
-def test_a_dropped_student_can_enroll_again(api, origin):
+def test_a_dropped_student_can_enroll_again(api, actor):
     student, course = make_student(), make_course()
-    old = seat(student, course, origin)
-    drop(student_id=student.pk, course_id=course.pk, actor=origin)
+    old = seat(student, course, actor)
+    drop(student_id=student.pk, course_id=course.pk, actor=actor)
 
     answer = api.post(url(student), {"course_id": course.pk})
 
@@ -200,9 +202,9 @@ def test_a_dropped_student_can_enroll_again(api, origin):
     assert api.get(url(student, course)).json()["id"] == answer.json()["id"] != old.pk
 
 
-def test_completing_stores_a_grade_and_a_corrected_grade(api, origin):
+def test_completing_stores_a_grade_and_a_corrected_grade(api, actor):
     student, course = make_student(), make_course()
-    seat(student, course, origin)
+    seat(student, course, actor)
 
     first = api.patch(url(student, course), {"status": "completed", "grade": "B"})
     second = api.patch(url(student, course), {"status": "completed", "grade": "A"})
@@ -213,10 +215,10 @@ def test_completing_stores_a_grade_and_a_corrected_grade(api, origin):
     ]
 
 
-def test_an_ended_enrollment_cannot_be_reopened(api, origin):
+def test_an_ended_enrollment_cannot_be_reopened(api, actor):
     student, course = make_student(), make_course()
-    seat(student, course, origin)
-    complete(student_id=student.pk, course_id=course.pk, actor=origin)
+    seat(student, course, actor)
+    complete(student_id=student.pk, course_id=course.pk, actor=actor)
 
     answer = api.delete(url(student, course))
 
@@ -272,9 +274,9 @@ def test_an_invalid_body_is_400_with_every_error(api, body, errors):
         ({"status": "completed", "grade": "A\rB"}, [("control_characters", "grade")]),
     ],
 )
-def test_completing_requires_the_status_field(api, origin, body, errors):
+def test_completing_requires_the_status_field(api, actor, body, errors):
     student, course = make_student(), make_course()
-    seat(student, course, origin)
+    seat(student, course, actor)
 
     answer = api.patch(url(student, course), body)
 
@@ -283,16 +285,16 @@ def test_completing_requires_the_status_field(api, origin, body, errors):
 
 
 @pytest.fixture
-def three_statuses(origin):
+def three_statuses(actor):
     """A student who is enrolled in one course, has completed one and has dropped one."""
     student = make_student()
     courses = [
         make_course(code=f"C-{n}", level=level) for n, level in enumerate(["introductory", "advanced", "graduate"])
     ]
     for course in courses:
-        seat(student, course, origin)
-    complete(student_id=student.pk, course_id=courses[1].pk, actor=origin)
-    drop(student_id=student.pk, course_id=courses[2].pk, actor=origin)
+        seat(student, course, actor)
+    complete(student_id=student.pk, course_id=courses[1].pk, actor=actor)
+    drop(student_id=student.pk, course_id=courses[2].pk, actor=actor)
     return student
 
 
@@ -316,23 +318,23 @@ def test_the_courses_of_a_student_can_be_filtered_and_ordered(api, three_statuse
     assert [enrollment["course"]["code"] for enrollment in answer.json()["results"]] == expected
 
 
-def test_the_roster_lists_the_students_of_the_course(api, origin):
+def test_the_roster_lists_the_students_of_the_course(api, actor):
     course = make_course(code="MATH-101")
     ada, bob, gone = (make_student(family_name=name) for name in ("Byron", "Adams", "Crane"))
     for student in (ada, bob, gone):
-        seat(student, course, origin)
-    drop(student_id=gone.pk, course_id=course.pk, actor=origin)
-    seat(make_student(), make_course(), origin)
+        seat(student, course, actor)
+    drop(student_id=gone.pk, course_id=course.pk, actor=actor)
+    seat(make_student(), make_course(), actor)
 
     answer = api.get("/api/v1/courses/code:MATH-101/students?ordering=family_name")
 
     assert [enrollment["student"]["id"] for enrollment in answer.json()["results"]] == [bob.pk, ada.pk]
 
 
-def test_the_enrollment_list_supports_every_filter(api, origin):
+def test_the_enrollment_list_supports_every_filter(api, actor):
     student, course = make_student(student_number="S-1"), make_course(code="M-1", term=make_term(code="2026F"))
-    enrollment = seat(student, course, origin)
-    seat(make_student(), make_course(), origin)
+    enrollment = seat(student, course, actor)
+    seat(make_student(), make_course(), actor)
 
     for query in (
         f"student={student.pk}",
@@ -345,21 +347,21 @@ def test_the_enrollment_list_supports_every_filter(api, origin):
         assert [each["id"] for each in answer.json()["results"]] == [enrollment.pk], query
 
 
-def test_an_ended_enrollment_is_retrieved_by_its_id(api, origin):
+def test_an_ended_enrollment_is_retrieved_by_its_id(api, actor):
     student, course = make_student(), make_course()
-    enrollment = seat(student, course, origin)
-    drop(student_id=student.pk, course_id=course.pk, actor=origin)
+    enrollment = seat(student, course, actor)
+    drop(student_id=student.pk, course_id=course.pk, actor=actor)
 
     assert api.get(f"/api/v1/enrollments/{enrollment.pk}").json()["status"] == "dropped"
 
 
 @pytest.mark.parametrize("corrections", [1, 20])
-def test_the_journal_of_an_enrollment_is_read_in_one_query_at_any_length(api, origin, corrections):
+def test_the_journal_of_an_enrollment_is_read_in_one_query_at_any_length(api, actor, corrections):
     student, course = make_student(), make_course()
-    enrollment = seat(student, course, origin)
+    enrollment = seat(student, course, actor)
     for number in range(corrections):
-        complete(student_id=student.pk, course_id=course.pk, grade=str(number), actor=origin)
-    seat(make_student(), course, origin)
+        complete(student_id=student.pk, course_id=course.pk, grade=str(number), actor=actor)
+    seat(make_student(), course, actor)
 
     with CaptureQueriesContext(connection) as queries:
         answer = api.get(f"/api/v1/enrollments/{enrollment.pk}/events")
@@ -378,11 +380,11 @@ def test_timestamps_are_utc_in_every_time_zone_of_the_school(api, settings):
     assert answer.json()["created_at"][-1] == "Z"
 
 
-def test_enrolling_a_waitlisted_student_by_a_waiver_answers_200(api, origin):
+def test_enrolling_a_waitlisted_student_by_a_waiver_answers_200(api, actor):
     course = make_course(capacity=1, waitlist_capacity=3)
     waiting = [make_student() for _ in range(3)]
     for student in (make_student(), *waiting):
-        enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=origin)
+        enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=actor)
     wish = {"course_id": course.pk, "waive": ["course_full"], "reason": "graduates"}
 
     # One by the fast path, one by the general path, one in a batch.
@@ -397,7 +399,7 @@ def test_enrolling_a_waitlisted_student_by_a_waiver_answers_200(api, origin):
     assert (batch.status_code, outcome["status"], outcome["enrollment"]["status"]) == (200, "updated", "enrolled")
 
 
-def test_enrolling_a_dropped_student_by_a_waiver_answers_201(api, origin):
+def test_enrolling_a_dropped_student_by_a_waiver_answers_201(api, actor):
     student, course = make_student(), make_course(capacity=0)
     wish = {"course_id": course.pk, "waive": ["course_full"], "reason": "graduates"}
     statuses = []

@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from students.models import Student
-from tests.factories import make_student
+from tests.support.factories import make_student
 
 
 @pytest.mark.django_db

@@ -8,7 +8,7 @@ import pytest
 from courses.models import Course, Term
 from students.admin.dashboard.statistics import daily_counts
 from students.demo import BEGINNING, DEADLINE, OPENING, Size, make_demo
-from students.events.log import replay, replayable_snapshot
+from students.events.journal import replay, replayable_snapshot
 from students.models import EnrollmentEvent, Student, StudentCourse
 
 pytestmark = pytest.mark.django_db
@@ -75,3 +75,10 @@ def test_enrollments_peak_at_opening_dip_on_weekends_and_drops_spread_over_weeks
 def test_an_impossible_size_is_refused(size, reason):
     with pytest.raises(ValueError, match=reason):
         make(NOW, size)
+
+
+def test_the_journal_is_in_the_order_of_time():
+    make(NOW, SMALL)
+
+    times = list(EnrollmentEvent.objects.order_by("pk").values_list("at", flat=True))
+    assert times == sorted(times)

@@ -8,9 +8,9 @@ import time_machine
 from bulk.models import Import, State
 from students.admin.dashboard import statistics
 from students.enrollment import drop, enroll
-from students.enrollment.commands import ActorContext
+from students.enrollment.actor_context import ActorContext
 from students.models import Channel, RefusedAct, StudentCourse
-from tests.factories import make_course, make_student, make_term
+from tests.support.factories import make_course, make_student, make_term
 
 pytestmark = pytest.mark.django_db
 

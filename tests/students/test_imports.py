@@ -13,11 +13,12 @@ from django.test.utils import CaptureQueriesContext
 from students.enrollment import drop, enroll
 from students.imports import StudentImporter
 from students.models import EnrollmentEvent, Student, StudentCourse
-from tests.factories import make_course, make_student, make_term
+from tests.support.factories import make_course, make_student, make_term
 
 pytestmark = pytest.mark.django_db
 
 HEADER = "student_number,course_code,term,status,grade,reason\n"
+EXPORT_HEADER = "student_number,course_code,term,section,status,grade,reason\n"
 
 
 @pytest.fixture
@@ -101,9 +102,9 @@ def test_a_dry_run_reports_the_outcomes_of_the_real_run_and_writes_nothing(run, 
     assert (dry[0], dry[2]) == (real[0], real[2])
 
 
-def test_importing_the_same_file_again_changes_nothing(run, world, origin):
+def test_importing_the_same_file_again_changes_nothing(run, world, actor):
     student, course = Student.objects.get(student_number="S-2"), make_course(code="M-3")
-    enroll(student_id=student.pk, course_id=course.pk, actor=origin)
+    enroll(student_id=student.pk, course_id=course.pk, actor=actor)
     text = HEADER + "S-1,M-1,2026F,enrolled,,\nS-2,M-3,,completed,B,\n"
     run("import_enrollments", text)
     before = (state(), EnrollmentEvent.objects.count())
@@ -129,9 +130,9 @@ def test_importing_the_same_file_again_changes_nothing(run, world, origin):
         ("completed", "x" * 33, "error", "enrolled"),
     ],
 )
-def test_the_status_column_sets_the_status_of_the_enrollment(run, world, origin, status, grade, outcome, left):
+def test_the_status_column_sets_the_status_of_the_enrollment(run, world, actor, status, grade, outcome, left):
     student, course = Student.objects.get(student_number="S-1"), make_course(code="M-3")
-    enroll(student_id=student.pk, course_id=course.pk, actor=origin)
+    enroll(student_id=student.pk, course_id=course.pk, actor=actor)
 
     _code, rows, _failed = run("import_enrollments", HEADER + f"S-1,M-3,,{status},{grade},\n")
 
@@ -160,42 +161,42 @@ def test_failed_rows_can_be_corrected_and_imported_again(run, world):
     assert (code, outcomes(rows)) == (0, [("2", "enrolled", "")])
 
 
-def test_importing_an_export_changes_nothing(run, world, origin, tmp_path):
+def test_importing_an_export_changes_nothing(run, world, actor, tmp_path):
     guarded = make_student(student_number="=1+1")
     for student in Student.objects.all():
         for course in (make_course(), make_course(term=make_term())):
-            enroll(student_id=student.pk, course_id=course.pk, actor=origin)
-            drop(student_id=student.pk, course_id=course.pk, actor=origin)
-            enroll(student_id=student.pk, course_id=course.pk, actor=origin)
-    drop(student_id=guarded.pk, course_id=course.pk, actor=origin)
+            enroll(student_id=student.pk, course_id=course.pk, actor=actor)
+            drop(student_id=student.pk, course_id=course.pk, actor=actor)
+            enroll(student_id=student.pk, course_id=course.pk, actor=actor)
+    drop(student_id=guarded.pk, course_id=course.pk, actor=actor)
     target = tmp_path / "export.csv"
     call_command("export_enrollments", output=str(target))
     before = (state(), EnrollmentEvent.objects.count())
 
     code, rows, _failed = run("import_enrollments", target.read_text())
 
-    assert target.read_text().startswith(HEADER)
+    assert target.read_text().startswith(EXPORT_HEADER)
     assert (code, {row["outcome"] for row in rows}, len(rows)) == (0, {"unchanged"}, 6)
     assert (state(), EnrollmentEvent.objects.count()) == before
 
 
-def test_an_export_contains_no_spreadsheet_formulas(origin, capsys):
+def test_an_export_contains_no_spreadsheet_formulas(actor, capsys):
     student, course = make_student(student_number="=HYPERLINK(1)"), make_course(code="M-1")
-    enroll(student_id=student.pk, course_id=course.pk, actor=origin)
+    enroll(student_id=student.pk, course_id=course.pk, actor=actor)
 
     call_command("export_enrollments")
 
-    assert capsys.readouterr().out == HEADER + "'=HYPERLINK(1),M-1,,enrolled,,\n"
+    assert capsys.readouterr().out == EXPORT_HEADER + "'=HYPERLINK(1),M-1,,,enrolled,,\n"
 
 
-def test_an_export_can_be_limited_to_one_term(world, origin, capsys):
+def test_an_export_can_be_limited_to_one_term(world, actor, capsys):
     student = Student.objects.get(student_number="S-1")
     for course in student.courses.model.objects.all():
-        enroll(student_id=student.pk, course_id=course.pk, actor=origin)
+        enroll(student_id=student.pk, course_id=course.pk, actor=actor)
 
     call_command("export_enrollments", term="2026F")
 
-    assert capsys.readouterr().out == HEADER + "S-1,M-1,2026F,enrolled,,\n"
+    assert capsys.readouterr().out == EXPORT_HEADER + "S-1,M-1,2026F,,enrolled,,\n"
     with pytest.raises(CommandError, match=r"There is no term 2099F\."):
         call_command("export_enrollments", term="2099F")
 
@@ -406,7 +407,7 @@ def test_a_missing_column_is_not_written_even_if_its_value_changed_meanwhile(run
 
 
 def test_a_student_is_looked_up_once_for_all_chunks(run, world, monkeypatch):
-    monkeypatch.setattr("bulk.importers.part.CHUNK_SIZE", 2)
+    monkeypatch.setattr("bulk.importers.import_parts.CHUNK_SIZE", 2)
     courses = [make_course(code=f"X-{place}").code for place in range(3)]
     text = HEADER + "".join(f"S-{student},{course},,,,\n" for course in courses for student in (1, 2))
 

@@ -12,7 +12,7 @@ from bulk.models import Import
 from courses.models import Course
 from students.imports import StudentImporter
 from students.models import Student, StudentCourse
-from tests.factories import make_course, make_student, make_term
+from tests.support.factories import make_course, make_student, make_term
 
 pytestmark = pytest.mark.django_db
 
@@ -126,6 +126,23 @@ def test_an_unknown_key_suggests_a_similar_one(run):
         ),
     ]
     assert StudentCourse.objects.count() == 0
+
+
+def test_an_unknown_term_of_a_known_course_marks_the_term(run):
+    make_student(student_number="S-1")
+    make_course(code="MATH-101", term=make_term(code="2026F"))
+    make_term(code="2025F", starts_on="2025-09-01", ends_on="2026-01-31")
+
+    _code, rows = run(
+        "enrollments",
+        "student_number,course_code,term\nS-1,MATH-101,2099F\nS-1,MATH-101,2025F\nS-1,ART-1,2099F\n",
+    )
+
+    assert [row[1:3] for row in rows] == [
+        ("course_not_found", "term"),
+        ("course_not_found", "course_code"),
+        ("course_not_found", "course_code"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -327,7 +344,7 @@ def test_a_student_cannot_take_an_email_address_whose_owner_keeps_it(run):
 
 @pytest.mark.parametrize("on_error", ["abort", "skip"])
 def test_an_email_address_passed_across_chunks_is_applied_only_with_abort(run, monkeypatch, on_error):
-    monkeypatch.setattr("bulk.importers.part.CHUNK_SIZE", 2)
+    monkeypatch.setattr("bulk.importers.import_parts.CHUNK_SIZE", 2)
     make_student(student_number="A", email="a@x.example")
     make_student(student_number="B", email="b@x.example")
 

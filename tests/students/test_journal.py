@@ -8,10 +8,11 @@ from hypothesis.extra.django import TestCase
 
 from school.refusals import Refusal
 from students.enrollment import enroll, execute
-from students.enrollment.commands import ActorContext, EnrollmentCommand, OnFull
-from students.events.log import replay, replayable_snapshot
+from students.enrollment.actor_context import ActorContext
+from students.enrollment.commands import EnrollmentCommand, OnFull
+from students.events.journal import replay, replayable_snapshot
 from students.models import Action, Channel, EnrollmentEvent, StudentCourse
-from tests.factories import make_course, make_student
+from tests.support.factories import make_course, make_student
 from tools.fuzz import examples
 
 
@@ -42,7 +43,7 @@ class RandomActs(TestCase):
     def test_replaying_the_journal_restores_the_rows_after_any_batches(self, drawn, size):
         students = [make_student().pk for _ in range(4)]
         courses = [make_course(capacity=1, waitlist_capacity=2).pk, make_course(capacity=2, waitlist_capacity=1).pk]
-        origin = ActorContext(Channel.SYSTEM, may_waive=True)
+        actor = ActorContext(Channel.SYSTEM, may_waive=True)
         acts = [
             EnrollmentCommand(
                 action,
@@ -58,7 +59,7 @@ class RandomActs(TestCase):
 
         outcomes: list[tuple[bool, tuple[Refusal, ...]]] = []
         for start in range(0, len(acts), size):
-            outcomes += [(o.changed, o.refusals) for o in execute(acts[start : start + size], origin)]
+            outcomes += [(o.changed, o.refusals) for o in execute(acts[start : start + size], actor)]
 
         assert broken_rows() == []
         changes = EnrollmentEvent.objects.exclude(action=Action.PASS_OVER)
@@ -68,8 +69,8 @@ class RandomActs(TestCase):
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("act", ["update", "delete"])
-def test_the_database_refuses_to_change_the_journal(origin, act):
-    enroll(student_id=make_student().pk, course_id=make_course().pk, actor=origin)
+def test_the_database_refuses_to_change_the_journal(actor, act):
+    enroll(student_id=make_student().pk, course_id=make_course().pk, actor=actor)
     acts = {
         "update": lambda: EnrollmentEvent.objects.update(reason="never happened"),
         "delete": lambda: EnrollmentEvent.objects.all()._raw_delete("default"),
@@ -82,8 +83,8 @@ def test_the_database_refuses_to_change_the_journal(origin, act):
 
 
 @pytest.mark.django_db
-def test_an_inconsistent_journal_is_detected(origin):
-    enroll(student_id=make_student().pk, course_id=make_course().pk, actor=origin)
+def test_an_inconsistent_journal_is_detected(actor):
+    enroll(student_id=make_student().pk, course_id=make_course().pk, actor=actor)
     [event] = EnrollmentEvent.objects.all()
     event.pk = None
     event.save()

@@ -7,7 +7,7 @@ from django.apps import apps
 from django.db import connection
 
 from students.models import Student
-from tests.factories import make_course, make_student
+from tests.support.factories import make_course, make_student
 
 pytestmark = pytest.mark.django_db
 

@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
 from students.enrollment import execute
-from students.enrollment.commands import ActorContext, EnrollmentCommand, OnFull
-from students.enrollment.context import DecisionContext
+from students.enrollment.actor_context import ActorContext
+from students.enrollment.commands import EnrollmentCommand, OnFull
+from students.enrollment.decision_context import DecisionContext
 from students.enrollment.rules import RULES
 from students.models import Action, Channel, EnrollmentEvent, StudentCourse
-from tests.factories import make_course, make_student
+from tests.support.factories import make_course, make_student
 
 ORIGIN = ActorContext(Channel.SYSTEM, may_waive=True)
 
@@ -39,13 +40,22 @@ def test_rules_read_only_attributes_that_the_decision_cache_uses_as_its_key(rule
         capacity=0,
         waitlist_capacity=0,
         prerequisites=[],
+        credits=None,
+        meetings=[],
+        corequisites=[],
         term=None,
         has_opened=lambda now: True,
         has_closed=lambda now: False,
     )
     register = DecisionContext(student_is_active={1: is_active}, courses={2: course})  # type: ignore[dict-item]
     act: Any = Restricted(
-        action=Action.ENROLL, student_id=1, course_id=2, key=(1, 2), on_full=OnFull.REJECT, waived_codes=frozenset()
+        action=Action.ENROLL,
+        student_id=1,
+        course_id=2,
+        key=(1, 2),
+        on_full=OnFull.REJECT,
+        waived_codes=frozenset(),
+        instead_of=None,
     )
 
     rule(act, register)

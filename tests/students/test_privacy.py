@@ -13,8 +13,9 @@ from django.core.management import CommandError, call_command
 from django.db import DatabaseError, IntegrityError, transaction
 from django.utils import timezone
 
-from bulk.file_store import open_stored
-from bulk.jobs.lifecycle import ImportRequest, approve, start_undo, submit
+from bulk.import_file_store import open_stored
+from bulk.jobs.import_actions import approve, start_undo
+from bulk.jobs.submission import ImportRequest, submit
 from bulk.models import Import, ImportChannel, OutcomePage
 from bulk.personal_data.search import unpack_page
 from school.access.access_log import Door
@@ -24,8 +25,8 @@ from students.enrollment import complete, drop, enroll
 from students.models import EnrollmentEvent, RefusedAct, Student
 from students.privacy import collect_personal_data, erase, find_person
 from students.privacy.retention import apply_retention
-from tests.bulk.work import imported, worked_on
-from tests.factories import CANARY, make_course, make_student, make_term
+from tests.support.factories import CANARY, make_course, make_student, make_term
+from tests.support.imports import imported, worked_on
 
 pytestmark = pytest.mark.django_db
 
@@ -35,18 +36,18 @@ SECRETS = ("S-1", "S-OLD", "Grace", "Hopper", "grace@x.example")
 
 
 @pytest.fixture
-def known_student(origin, registrar, registrars_desk):
+def known_student(actor, registrar, registrar_client):
     """A student with personal data of every kind, and a second student."""
     imported(f"{STUDENTS}S-1,Grace,Hopper,grace@x.example\n{OTHER},Bob,Berg,\n", kind="students")
     student = Student.objects.get(student_number="S-1")
     course = make_course(code="MATH-101", term=make_term(code="2026F"))
     imported("student_number,course_code,term\nS-1,MATH-101,2026F\nS-1,NONE,\n", on_error="skip")
-    complete(student_id=student.pk, course_id=course.pk, grade="A", reason="Hopper was fast", actor=origin)
+    complete(student_id=student.pk, course_id=course.pk, grade="A", reason="Hopper was fast", actor=actor)
     student.student_number = "S-OLD"
     student.save()
     student.student_number = "S-1"
     student.save()
-    registrars_desk.post(
+    registrar_client.post(
         f"/admin/students/student/{student.pk}/change/", {**fields_of(student), "family_name": "Hopper"}
     )
     KeptAnswer.objects.create(
@@ -128,7 +129,7 @@ def test_an_export_that_cannot_be_written_is_not_recorded(known_student, tmp_pat
     assert PersonalDataAccess.objects.count() == 0
 
 
-def test_a_deleted_student_without_enrollments_is_exported_from_the_history(origin):
+def test_a_deleted_student_without_enrollments_is_exported_from_the_history(actor):
     student = make_student(student_number="S-9", given_name="Grace")
     pk = student.pk
     student.delete()
@@ -202,14 +203,14 @@ def test_an_erased_student_is_not_erased_again_and_not_found_by_number(known_stu
     assert exported_data(f"erased-{known_student.pk}")["student"]["given_name"] == ""
 
 
-def test_open_enrollments_must_be_ended_before_erasing(known_student, origin):
+def test_open_enrollments_must_be_ended_before_erasing(known_student, actor):
     course = make_course(code="ART-1")
-    enroll(student_id=known_student.pk, course_id=course.pk, actor=origin)
+    enroll(student_id=known_student.pk, course_id=course.pk, actor=actor)
 
     with pytest.raises(CommandError, match="This student has open enrollments: ART-1"):
         command("erase_student", "S-1", reason="asked for it", yes=True)
 
-    drop(student_id=known_student.pk, course_id=course.pk, actor=origin)
+    drop(student_id=known_student.pk, course_id=course.pk, actor=actor)
     command("erase_student", "S-1", reason="asked for it", yes=True)
     assert Student.objects.get(pk=known_student.pk).given_name == ""
 
@@ -261,13 +262,13 @@ def test_erasing_requires_a_reason(known_student):
         erase(find_person("S-1"), reason=" ", door=Door.COMMAND)
 
 
-def test_no_entry_point_gives_an_erased_student_a_name(known_student, api, registrars_desk):
+def test_no_entry_point_gives_an_erased_student_a_name(known_student, api, registrar_client):
     erase(find_person("S-1"), reason="asked for it", door=Door.COMMAND)
     address = f"/admin/students/student/{known_student.pk}/change/"
 
     answer = api.patch(f"/api/v1/students/{known_student.pk}", {"given_name": "Grace"}, format="json")
     job = imported(f"{STUDENTS}erased-{known_student.pk},Grace,Hopper,\n", kind="students")
-    page = registrars_desk.post(address, {**fields_of(known_student), "given_name": "Grace"})
+    page = registrar_client.post(address, {**fields_of(known_student), "given_name": "Grace"})
 
     assert (answer.status_code, answer.json()["errors"][0]["message"]) == (
         400,
@@ -280,7 +281,7 @@ def test_no_entry_point_gives_an_erased_student_a_name(known_student, api, regis
 
 
 @pytest.mark.parametrize("number", ["S-1", "S-OLD", "erased-0"])
-def test_no_entry_point_gives_an_erased_student_a_number(known_student, api, registrars_desk, number):
+def test_no_entry_point_gives_an_erased_student_a_number(known_student, api, registrar_client, number):
     erase(find_person("S-1"), reason="asked for it", door=Door.COMMAND)
     address = f"/admin/students/student/{known_student.pk}"
     version = Student.history.filter(id=known_student.pk).last()
@@ -292,8 +293,8 @@ def test_no_entry_point_gives_an_erased_student_a_number(known_student, api, reg
         ),
     ]
     pages = [
-        registrars_desk.post(f"{address}/change/", {**fields_of(known_student), "student_number": number}),
-        registrars_desk.post(
+        registrar_client.post(f"{address}/change/", {**fields_of(known_student), "student_number": number}),
+        registrar_client.post(
             f"{address}/history/{version.history_id}/", {**fields_of(known_student), "student_number": number}
         ),
     ]
@@ -307,7 +308,7 @@ def test_no_entry_point_gives_an_erased_student_a_number(known_student, api, reg
 
 
 @pytest.mark.parametrize("reason", ["S-1 asked", "for grace@X.example", "Mr HOPPER's letter", "formerly ｓ‑old"])
-def test_a_reason_in_the_record_of_access_cannot_name_the_student(known_student, registrars_desk, registrar, reason):
+def test_a_reason_in_the_record_of_access_cannot_name_the_student(known_student, registrar_client, registrar, reason):
     permitted(registrar, "erase_student")
 
     with pytest.raises(Refused) as refused:
@@ -317,8 +318,8 @@ def test_a_reason_in_the_record_of_access_cannot_name_the_student(known_student,
             CommandError, match=r"which identifies the student\. Remove it, because the reason is stored permanently\."
         ):
             command(name, "S-1", reason=reason, **({"yes": True} if name == "erase_student" else {}))
-    exported = registrars_desk.post(f"{page_of(known_student)}export/", {"format": "json", "reason": reason})
-    registrars_desk.post(f"{page_of(known_student)}erase/", {"number": "S-1", "reason": reason})
+    exported = registrar_client.post(f"{page_of(known_student)}export/", {"format": "json", "reason": reason})
+    registrar_client.post(f"{page_of(known_student)}erase/", {"number": "S-1", "reason": reason})
 
     assert [(each.code, each.field) for each in refused.value.refusals] == [("reason_names_student", "reason")]
     assert [*exported.context["export_form"].errors] == ["reason"]
@@ -393,10 +394,10 @@ def page_of(student):
     return f"/admin/students/student/{student.pk}/personal-data/"
 
 
-def test_the_page_previews_the_erasure_before_the_confirmation(known_student, registrars_desk, registrar):
+def test_the_page_previews_the_erasure_before_the_confirmation(known_student, registrar_client, registrar):
     permitted(registrar, "erase_student")
 
-    page = registrars_desk.get(page_of(known_student)).content.decode()
+    page = registrar_client.get(page_of(known_student)).content.decode()
 
     for words in (
         "4 earlier versions of it",
@@ -408,16 +409,16 @@ def test_the_page_previews_the_erasure_before_the_confirmation(known_student, re
         assert words in page
 
 
-def test_a_user_with_export_permission_only_sees_no_erase_form(known_student, registrars_desk):
-    page = registrars_desk.get(page_of(known_student)).content.decode()
+def test_a_user_with_export_permission_only_sees_no_erase_form(known_student, registrar_client):
+    page = registrar_client.get(page_of(known_student)).content.decode()
 
     assert ("Erase permanently" in page, page.count("<form method")) == (False, 1)
-    assert registrars_desk.post(f"{page_of(known_student)}erase/", {"number": "S-1", "reason": "x"}).status_code == 403
+    assert registrar_client.post(f"{page_of(known_student)}erase/", {"number": "S-1", "reason": "x"}).status_code == 403
 
 
 @pytest.mark.parametrize(("form", "kind"), [("json", "application/json"), ("html", "text/html")])
-def test_an_export_in_the_admin_is_a_file_and_is_recorded(known_student, registrars_desk, registrar, form, kind):
-    answer = registrars_desk.post(f"{page_of(known_student)}export/", {"format": form, "reason": "asked for it"})
+def test_an_export_in_the_admin_is_a_file_and_is_recorded(known_student, registrar_client, registrar, form, kind):
+    answer = registrar_client.post(f"{page_of(known_student)}export/", {"format": form, "reason": "asked for it"})
 
     line = PersonalDataAccess.objects.get()
     assert (answer.headers["Content-Type"], answer.headers["Content-Disposition"]) == (
@@ -428,12 +429,12 @@ def test_an_export_in_the_admin_is_a_file_and_is_recorded(known_student, registr
     assert (line.action, line.door, line.actor, line.reason) == ("exported", "admin", registrar, "asked for it")
 
 
-def test_erasing_in_the_admin_requires_the_number_and_a_reason(known_student, registrars_desk, registrar):
+def test_erasing_in_the_admin_requires_the_number_and_a_reason(known_student, registrar_client, registrar):
     permitted(registrar, "erase_student")
     address = f"{page_of(known_student)}erase/"
 
-    wrong = registrars_desk.post(address, {"number": "S-2", "reason": "asked for it"})
-    right = registrars_desk.post(address, {"number": "S-1", "reason": "asked for it"}, follow=True)
+    wrong = registrar_client.post(address, {"number": "S-2", "reason": "asked for it"})
+    right = registrar_client.post(address, {"number": "S-1", "reason": "asked for it"}, follow=True)
 
     assert wrong.context["erase_form"].errors == {"number": ["This is not the student's number."]}
     assert next(str(message) for message in right.context["messages"]) == (
@@ -443,12 +444,12 @@ def test_erasing_in_the_admin_requires_the_number_and_a_reason(known_student, re
     assert [line.action for line in PersonalDataAccess.objects.order_by("pk")] == ["erased", "viewed"]
 
 
-def test_erasing_in_the_admin_shows_the_obstacles(known_student, registrars_desk, registrar, origin):
+def test_erasing_in_the_admin_shows_the_obstacles(known_student, registrar_client, registrar, actor):
     permitted(registrar, "erase_student")
-    enroll(student_id=known_student.pk, course_id=make_course(code="ART-1").pk, actor=origin)
+    enroll(student_id=known_student.pk, course_id=make_course(code="ART-1").pk, actor=actor)
 
-    page = registrars_desk.get(page_of(known_student)).content.decode()
-    answer = registrars_desk.post(f"{page_of(known_student)}erase/", {"number": "S-1", "reason": "x"}, follow=True)
+    page = registrar_client.get(page_of(known_student)).content.decode()
+    answer = registrar_client.post(f"{page_of(known_student)}erase/", {"number": "S-1", "reason": "x"}, follow=True)
 
     assert ("open enrollments: ART-1" in page, "Erase permanently" in page) == (True, False)
     assert [str(message) for message in answer.context["messages"]] == [
@@ -494,7 +495,6 @@ def test_data_older_than_the_retention_settings_is_deleted(outdated_student, kno
         "1 refusals.",
         "1 sessions that have ended.",
         "0 cached values of logins.",
-        "0 background tasks that have ended.",
         "1 files of imports and their outcomes.",
         "1 students, erased.",
     ]
@@ -503,7 +503,7 @@ def test_data_older_than_the_retention_settings_is_deleted(outdated_student, kno
     assert list(Student.objects.exclude(erased_at=None)) == [outdated_student]
     assert Student.objects.get(pk=known_student.pk).given_name == "Grace"  # the enrollment has changed since
     assert retention_output(dry_run=True) == ["0 stored responses for retries.", "0 refusals.",
-        "0 sessions that have ended.", "0 cached values of logins.", "0 background tasks that have ended.",
+        "0 sessions that have ended.", "0 cached values of logins.",
         "0 files of imports and their outcomes.", "0 students, erased."]  # fmt: skip
     assert PersonalDataAccess.objects.get().reason == "Kept for as long as the settings say."
 
@@ -522,23 +522,22 @@ def test_without_retention_settings_nothing_is_erased_or_discarded(outdated_stud
         "refusals",
         "sessions that have ended",
         "cached values of logins",
-        "background tasks that have ended",
     ]
 
 
-def test_a_discarded_import_is_marked_and_can_still_be_undone(outdated_student, registrars_desk):
+def test_a_discarded_import_is_marked_and_can_still_be_undone(outdated_student, registrar_client):
     job = nth_import(1)
     list(apply_retention())
 
-    answer = registrars_desk.get(f"/api/v1/imports/{job.pk}/report")
-    page = registrars_desk.get(f"/admin/bulk/import/{job.pk}/change/")
+    answer = registrar_client.get(f"/api/v1/imports/{job.pk}/report")
+    page = registrar_client.get(f"/admin/bulk/import/{job.pk}/change/")
     undone = worked_on(start_undo(nth_import(1).pk, channel=ImportChannel.COMMAND, request_id="r"))
 
     assert (answer.status_code, answer.json()["detail"]) == (
         409,
         f"The file of import {job.pk} and the results of its rows have been deleted.",
     )
-    assert (page.status_code, registrars_desk.get(f"/admin/bulk/import/{job.pk}/report/").status_code) == (200, 404)
+    assert (page.status_code, registrar_client.get(f"/admin/bulk/import/{job.pk}/report/").status_code) == (200, 404)
     assert (undone.state, undone.counts) == ("done", {"kept": 1, "reversed": 1})
     with pytest.raises(CommandError, match="have been deleted"):
         command("import_report", job.pk)

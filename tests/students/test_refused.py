@@ -9,11 +9,12 @@ from django.db import DatabaseError, IntegrityError, connection, transaction
 from school.access.access_log import Door
 from school.refusals import Refused
 from students.enrollment import dry_run, enroll, execute, execute_atomic, refusal_log
-from students.enrollment.commands import ActorContext, EnrollmentCommand
+from students.enrollment.actor_context import ActorContext
+from students.enrollment.commands import EnrollmentCommand
 from students.models import Action, Channel, RefusedAct
 from students.privacy.erase import erase
-from students.privacy.identity import person_of
-from tests.factories import make_course, make_student
+from students.privacy.person_lookup import person_of
+from tests.support.factories import make_course, make_student
 
 pytestmark = pytest.mark.django_db
 
@@ -34,9 +35,9 @@ def logged_refusals():
     return list(RefusedAct.objects.order_by("pk").values_list("student_id", "course_id", "action", "channel", "codes"))
 
 
-def enroll_refused(student, course, origin=API):
+def enroll_refused(student, course, actor=API):
     with pytest.raises(Refused):
-        enroll(student_id=student.pk, course_id=course.pk, actor=origin)
+        enroll(student_id=student.pk, course_id=course.pk, actor=actor)
 
 
 def test_a_refusal_is_logged_with_all_its_reasons():
@@ -108,19 +109,19 @@ def test_refusals_of_a_dry_run_are_not_logged():
     assert logged_refusals() == []
 
 
-def test_a_refusal_of_the_submitted_admin_form_is_logged(registrars_desk):
+def test_a_refusal_of_the_submitted_admin_form_is_logged(registrar_client):
     course, students = make_course(capacity=0), [make_student() for _ in range(2)]
 
-    registrars_desk.post("/admin/students/studentcourse/add/", {"student": students[0].pk, "course": course.pk})
-    registrars_desk.post(f"/admin/courses/course/{course.pk}/enroll/", {"student": students[1].pk})
+    registrar_client.post("/admin/students/studentcourse/add/", {"student": students[0].pk, "course": course.pk})
+    registrar_client.post(f"/admin/courses/course/{course.pk}/enroll/", {"student": students[1].pk})
 
     assert logged_refusals() == [(student.pk, course.pk, "enroll", "admin", "course_full") for student in students]
 
 
-def test_refusals_of_the_enroll_panel_preview_are_not_logged(registrars_desk):
+def test_refusals_of_the_enroll_panel_preview_are_not_logged(registrar_client):
     course, student = make_course(capacity=0), make_student()
 
-    page = registrars_desk.post(f"/admin/courses/course/{course.pk}/enroll/", {"student": student.pk, "ask": ""})
+    page = registrar_client.post(f"/admin/courses/course/{course.pk}/enroll/", {"student": student.pk, "ask": ""})
 
     assert page.context["enroll_result"]["kind"] == "refused"
     assert logged_refusals() == []
@@ -195,22 +196,22 @@ def test_deleting_a_student_deletes_the_refusals():
     assert RefusedAct.objects.count() == 0
 
 
-def test_staff_can_filter_refusals_by_reason_and_cannot_change_them(registrars_desk):
+def test_staff_can_filter_refusals_by_reason_and_cannot_change_them(registrar_client):
     student = make_student()
     for codes in ("course_full", "waitlist_full", "student_inactive course_full"):
         RefusedAct.objects.create(
             day="2026-09-10", student=student, course=make_course(), action="enroll", channel="api", codes=codes
         )
 
-    page = registrars_desk.get(REFUSALS, {"reason": "course_full"})
+    page = registrar_client.get(REFUSALS, {"reason": "course_full"})
 
     desk, rows = page.context["cl"].model_admin, page.context["cl"].result_list
     assert sorted(desk.reason_titles(row) for row in rows) == [
         "Course is full",
         "Student is not active, Course is full",
     ]
-    assert registrars_desk.get(f"{REFUSALS}add/").status_code == 403
-    assert registrars_desk.post(f"{REFUSALS}{rows[0].pk}/delete/", {"post": "yes"}).status_code == 403
+    assert registrar_client.get(f"{REFUSALS}add/").status_code == 403
+    assert registrar_client.post(f"{REFUSALS}{rows[0].pk}/delete/", {"post": "yes"}).status_code == 403
 
 
 @pytest.mark.parametrize("gone", ["student", "course"])
@@ -262,12 +263,14 @@ def test_the_database_refuses_a_refusal_without_a_student():
         connection.check_constraints()
 
 
-def test_the_refusal_page_loads_refusal_student_and_course_in_one_query(registrars_desk, django_assert_max_num_queries):
+def test_the_refusal_page_loads_refusal_student_and_course_in_one_query(
+    registrar_client, django_assert_max_num_queries
+):
     row = {"day": "2026-09-10", "action": "enroll", "channel": "api", "codes": "course_full"}
     refusal = RefusedAct.objects.create(student=make_student(), course=make_course(), **row)
 
     with django_assert_max_num_queries(50) as captured:
-        page = registrars_desk.get(f"{REFUSALS}{refusal.pk}/change/")
+        page = registrar_client.get(f"{REFUSALS}{refusal.pk}/change/")
 
     reading = [each["sql"] for each in captured.captured_queries if "students_student" in each["sql"]]
     assert (page.status_code, len(reading), "students_refusedact" in reading[0]) == (200, 1, True)

@@ -8,7 +8,7 @@ import pytest
 
 from courses.models import Course, Term
 from students.enrollment.commands import EnrollmentCommand
-from students.enrollment.context import DecisionContext
+from students.enrollment.decision_context import DecisionContext
 from students.enrollment.rules import ALL_RULES, evaluate
 from students.enrollment.transitions import is_noop, next_status
 from students.models import Action, Status, Student, StudentCourse

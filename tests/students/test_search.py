@@ -6,7 +6,7 @@ import pytest
 from django.contrib.auth.models import Permission, User
 
 from students.enrollment import drop, enroll
-from tests.factories import make_course, make_student, make_term
+from tests.support.factories import make_course, make_student, make_term
 
 pytestmark = pytest.mark.django_db
 
@@ -15,7 +15,7 @@ MATH, OLD, ART = "MATH-101@2026F Calculus I", "MATH-101@2025F Calculus I", "ART-
 
 
 @pytest.fixture
-def crowd(origin):
+def crowd(actor):
     ada, mary = (
         make_student(student_number=number, given_name=name, family_name="Byron", email="")
         for number, name in (("S-1042", "Ada"), ("S-1043", "Mary"))
@@ -24,12 +24,12 @@ def crowd(origin):
     math = make_course(code="MATH-101", name="Calculus I", term=now)
     old = make_course(code="MATH-101", name="Calculus I", term=before)
     art = make_course(code="ART-1", name="Drawing")
-    origin = replace(origin, may_waive=True)
+    actor = replace(actor, may_waive=True)
     for student, course in [(ada, math), (ada, old), (mary, math), (mary, art)]:
         enroll(
-            student_id=student.pk, course_id=course.pk, actor=origin, waived_codes=["term_ended"], reason="from paper"
+            student_id=student.pk, course_id=course.pk, actor=actor, waived_codes=["term_ended"], reason="from paper"
         )
-    drop(student_id=ada.pk, course_id=old.pk, actor=origin)
+    drop(student_id=ada.pk, course_id=old.pk, actor=actor)
 
 
 def found(desk, words):
@@ -53,18 +53,53 @@ def found(desk, words):
         ("x " * 500, []),
     ],
 )
-def test_search_words_find_matching_rows(registrars_desk, crowd, words, titles):
-    assert found(registrars_desk, words) == titles
+def test_search_words_find_matching_rows(registrar_client, crowd, words, titles):
+    assert found(registrar_client, words) == titles
 
 
-def test_pages_are_found_by_their_names(registrars_desk):
-    assert found(registrars_desk, "enrollm") == ["Enrollments"]
+def test_family_names_that_are_a_word_or_begin_with_it_come_first(registrar_client):
+    names = [("Hall", "Berg"), ("Ada", "Hallberg"), ("Mary", "Marshall"), ("Grace", "Hall"), ("Rosa", "Haller")]
+    for number, (given, family) in enumerate(names):
+        make_student(student_number=f"S-{number}", given_name=given, family_name=family, email="")
+
+    found_names = [title.partition(" ")[2] for title in found(registrar_client, "hall")]
+
+    assert found_names == ["Grace Hall", "Ada Hallberg", "Rosa Haller", "Hall Berg", "Mary Marshall"]
 
 
-def test_a_new_row_is_found_immediately(registrars_desk, crowd):
-    assert found(registrars_desk, "hopper") == []
+def test_given_names_that_are_a_word_or_begin_with_it_come_before_parts_of_words(registrar_client):
+    names = [("Geoffrey", "Adams"), ("Reyna", "Zeller"), ("Rey", "Gibson"), ("Audrey", "Brown"), ("Ada", "Reyes")]
+    for number, (given, family) in enumerate(names):
+        make_student(student_number=f"S-{number}", given_name=given, family_name=family, email="")
+
+    found_names = [title.partition(" ")[2] for title in found(registrar_client, "rey")]
+
+    assert found_names == ["Ada Reyes", "Rey Gibson", "Reyna Zeller", "Geoffrey Adams", "Audrey Brown"]
+
+
+def test_codes_and_names_that_begin_with_a_word_come_before_parts_of_words(registrar_client):
+    for code, name in [("GEO-1", "Cartography"), ("HIS-1", "History of Art"), ("ART-1", "Drawing")]:
+        make_course(code=code, name=name)
+
+    assert found(registrar_client, "art") == ["ART-1 Drawing", "HIS-1 History of Art", "GEO-1 Cartography"]
+
+
+def test_a_search_without_results_says_what_can_be_searched(registrar_client):
+    page = registrar_client.get("/admin/search/", {"s": "<zzz>", "extended": "1"}).content.decode()
+
+    assert "No results for “&lt;zzz&gt;”" in page
+    assert "students by number, name or email" in page
+    assert "seconds" not in page
+
+
+def test_pages_are_found_by_their_names(registrar_client):
+    assert found(registrar_client, "enrollm") == ["Enrollments"]
+
+
+def test_a_new_row_is_found_immediately(registrar_client, crowd):
+    assert found(registrar_client, "hopper") == []
     make_student(student_number="S-9", given_name="Grace", family_name="Hopper")
-    assert found(registrars_desk, "hopper") == ["S-9 Grace Hopper"]
+    assert found(registrar_client, "hopper") == ["S-9 Grace Hopper"]
 
 
 def test_users_find_only_rows_that_they_can_view(client, crowd):
@@ -83,14 +118,14 @@ def test_an_anonymous_user_is_redirected_to_the_login(client, crowd):
 
 @pytest.mark.parametrize("size", [1, 60])
 def test_the_query_count_of_a_search_does_not_depend_on_the_number_of_results(
-    registrars_desk, origin, size, django_assert_max_num_queries
+    registrar_client, actor, size, django_assert_max_num_queries
 ):
     course = make_course(code="MATH-101")
     for number in range(size):
         student = make_student(student_number=f"S-{number}", family_name="Byron")
-        enroll(student_id=student.pk, course_id=course.pk, actor=origin)
+        enroll(student_id=student.pk, course_id=course.pk, actor=actor)
 
-    registrars_desk.get("/admin/password_change/")  # the first page of a session stores its start time
+    registrar_client.get("/admin/password_change/")  # the first page of a session stores its start time
 
     with django_assert_max_num_queries(16):
-        found(registrars_desk, "byron math")
+        found(registrar_client, "byron math")

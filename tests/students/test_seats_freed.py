@@ -9,9 +9,10 @@ from django.core.management import CommandError, call_command
 
 from courses.models import Course
 from students.enrollment import drop, enroll
-from students.enrollment.commands import ActorContext, OnFull
+from students.enrollment.actor_context import ActorContext
+from students.enrollment.commands import OnFull
 from students.models import Channel, EnrollmentEvent, Student, StudentCourse
-from tests.factories import make_course, make_student
+from tests.support.factories import make_course, make_student
 
 pytestmark = pytest.mark.django_db
 
@@ -55,12 +56,12 @@ def test_more_seats_by_the_api_promote_waitlisted_students(api, waitlisted_cours
     assert answer.json()["seats"] == {"taken": 1 + more, "free": free, "waiting": 2 - more, "over": 0}
 
 
-def test_more_seats_in_the_admin_promote_waitlisted_students_and_list_them(registrars_desk, waitlisted_course):
+def test_more_seats_in_the_admin_promote_waitlisted_students_and_list_them(registrar_client, waitlisted_course):
     course, students = waitlisted_course
     form = {**COURSE, "capacity": 2, "waitlist_capacity": 5, "is_active": "on"}
     times = {f"enrollment_{name}_at_{part}": "" for name in ("opens", "closes") for part in (0, 1)}
 
-    answer = registrars_desk.post(f"/admin/courses/course/{course.pk}/change/", {**form, **times}, follow=True)
+    answer = registrar_client.post(f"/admin/courses/course/{course.pk}/change/", {**form, **times}, follow=True)
 
     assert enrolled_ids() == [students[0].pk, students[1].pk]
     told = [str(message) for message in answer.context["messages"]]
@@ -99,15 +100,15 @@ def test_a_capacity_below_the_taken_seats_is_reported_in_the_import_report(tmp_p
     assert [(row["outcome"], row["message"]) for row in rows] == [("updated", message), ("created", "")]
 
 
-def test_courses_over_capacity_can_be_filtered_in_the_admin(registrars_desk, waitlisted_course):
+def test_courses_over_capacity_can_be_filtered_in_the_admin(registrar_client, waitlisted_course):
     Course.objects.filter(code="C-1").update(capacity=0)
     make_course(code="C-2", capacity=0)
 
     def found(seats):
-        page = registrars_desk.get(f"/admin/courses/course/?seats={seats}")
+        page = registrar_client.get(f"/admin/courses/course/?seats={seats}")
         return [course.code for course in page.context["cl"].result_list]
 
-    assert "<strong>1 over capacity</strong>" in registrars_desk.get("/admin/courses/course/").content.decode()
+    assert "<strong>1 over capacity</strong>" in registrar_client.get("/admin/courses/course/").content.decode()
     assert [found(seats) for seats in ("over", "full", "free", "line")] == [
         ["C-1"],
         ["C-1", "C-2"],
@@ -116,7 +117,7 @@ def test_courses_over_capacity_can_be_filtered_in_the_admin(registrars_desk, wai
     ]
 
 
-def test_restoring_an_earlier_version_with_more_seats_promotes_students(registrars_desk, waitlisted_course):
+def test_restoring_an_earlier_version_with_more_seats_promotes_students(registrar_client, waitlisted_course):
     course, students = waitlisted_course
     course.capacity = 2
     course.save()
@@ -126,7 +127,7 @@ def test_restoring_an_earlier_version_with_more_seats_promotes_students(registra
     form = {**COURSE, "capacity": 2, "waitlist_capacity": 5, "is_active": "on"}
     times = {f"enrollment_{name}_at_{part}": "" for name in ("opens", "closes") for part in (0, 1)}
 
-    registrars_desk.post(f"/admin/courses/course/{course.pk}/history/{earlier}/", {**form, **times})
+    registrar_client.post(f"/admin/courses/course/{course.pk}/history/{earlier}/", {**form, **times})
 
     assert enrolled_ids() == [students[0].pk, students[1].pk]
 
@@ -162,10 +163,10 @@ def test_a_student_reactivated_by_the_api_gets_the_seat(api, passed_over):
     assert enrolled_ids() == [passed_over.pk]
 
 
-def test_a_student_reactivated_in_the_admin_gets_the_seat(registrars_desk, passed_over):
+def test_a_student_reactivated_in_the_admin_gets_the_seat(registrar_client, passed_over):
     form = {"student_number": "S-1", "given_name": "A", "family_name": "B", "email": "", "is_active": "on"}
 
-    registrars_desk.post(f"/admin/students/student/{passed_over.pk}/change/", form)
+    registrar_client.post(f"/admin/students/student/{passed_over.pk}/change/", form)
 
     assert enrolled_ids() == [passed_over.pk]
 
@@ -273,7 +274,7 @@ def test_the_problem_page_states_which_users_can_waive_the_rule(client, code, sa
 # Timelines
 
 
-def test_student_course_and_enrollment_pages_show_the_events(registrars_desk, waitlisted_course):
+def test_student_course_and_enrollment_pages_show_the_events(registrar_client, waitlisted_course):
     course, students = waitlisted_course
     drop(student_id=students[0].pk, course_id=course.pk, reason="moved away", actor=ORIGIN)
     enrollment = StudentCourse.objects.get(student=students[0])
@@ -284,5 +285,5 @@ def test_student_course_and_enrollment_pages_show_the_events(registrars_desk, wa
         f"/admin/students/studentcourse/{enrollment.pk}/change/",
     ]
 
-    assert ["moved away" in registrars_desk.get(page).content.decode() for page in pages] == [True] * 3
-    assert "promoted" in registrars_desk.get(pages[1]).content.decode()
+    assert ["moved away" in registrar_client.get(page).content.decode() for page in pages] == [True] * 3
+    assert "promoted" in registrar_client.get(pages[1]).content.decode()

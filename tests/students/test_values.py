@@ -18,20 +18,13 @@ from hypothesis import strategies as st
 from bulk.files.duplicate_rows import RowKeyIndex
 from bulk.importers.base import apply_rows
 from bulk.models import Import
-from school.validators import (
-    INVISIBLE,
-    MAX_CHECKED,
-    identifier,
-    identifier_fault,
-    likely_identifiers,
-    normalized,
-    normalized_email,
-    similar_identifiers,
-)
+from school.identifiers import MAX_CHECKED, identifier_fault, likely_identifiers, similar_identifiers
+from school.text_normalization import INVISIBLE, normalized, normalized_email
+from school.validators import identifier
 from students.api.serializers.students import StudentSerializer
 from students.imports import StudentImporter
 from students.models import Student
-from tests.factories import make_student
+from tests.support.factories import make_student
 
 pytestmark = pytest.mark.django_db
 

@@ -5,18 +5,18 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from bulk.commands.base import find_user, interruptible_import, process_here, write_id
-from bulk.commands.progress import report_result
-from bulk.jobs.lifecycle import approve
-from school.commands.console import SafeCommand
+from bulk.commands.import_result import report_result
+from bulk.commands.processing_command import ProcessingCommand, find_user, interruptible_import, process_here, write_id
+from bulk.jobs.import_actions import approve
 from school.refusals import Refused
 
 
-class Command(SafeCommand):
-    help = "Approve and apply an import that needs review."
+class Command(ProcessingCommand):
+    help = "Approve an import that is waiting for review, and apply it."
+    examples = ("approve_import 14 --actor registrar",)
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("id", type=int)
+        parser.add_argument("id", type=int, help="The id of the import.")
         parser.add_argument("--actor", metavar="USERNAME", help="The user who approves the import.")
 
     def handle(self, *, id: int, actor: str | None, **options: Any) -> None:  # noqa: A002  # the argument's name

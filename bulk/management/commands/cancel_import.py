@@ -5,17 +5,18 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from bulk.commands.base import write_id
-from bulk.jobs.lifecycle import cancel
-from school.commands.console import SafeCommand
+from bulk.commands.processing_command import write_id
+from bulk.jobs.import_actions import cancel
+from school.commands.base import SafeCommand
 from school.refusals import Refused
 
 
 class Command(SafeCommand):
-    help = "Cancel an import that is running or needs review."
+    help = "Cancel an import that is running or is waiting for review."
+    examples = ("cancel_import 14",)
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("id", type=int)
+        parser.add_argument("id", type=int, help="The id of the import.")
 
     def handle(self, *, id: int, **options: Any) -> None:  # noqa: A002  # the argument's name
         try:

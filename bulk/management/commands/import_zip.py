@@ -1,9 +1,10 @@
 """Command that imports a zip of CSV files."""
 
-from bulk.commands.base import ImportCommand
+from bulk.commands.import_command import ImportCommand
 from bulk.models import ZIP
 
 
 class Command(ImportCommand):
-    help = "Import the students.csv, courses.csv and enrollments.csv of a zip, in this order, all or nothing."
+    help = "Import the terms, students, courses and enrollments of a zip of CSV files, in this order."
+    examples = ("import_zip school.zip --dry-run", "import_zip school.zip --on-error skip --level introductory")
     kind = ZIP

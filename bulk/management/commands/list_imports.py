@@ -4,13 +4,14 @@ from argparse import ArgumentParser
 from typing import Any
 
 from bulk.models import Import, State
-from school.commands.console import SafeCommand
+from school.commands.base import SafeCommand
 
 HEADER = ("id", "kind", "dataset", "client", "state", "rows", "counts")
 
 
 class Command(SafeCommand):
     help = "List imports, the newest first: id, kind, dataset, state and rows by outcome."
+    examples = ("list_imports", "list_imports --state needs_review --limit 5")
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--dataset", metavar="NAME", help="List only imports of this dataset.")

@@ -2,23 +2,30 @@
 
 import uuid
 from argparse import ArgumentParser
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from django.core.management.base import CommandError
 
-from bulk.commands.base import find_user, interruptible_import, process_here, write_id
-from bulk.commands.progress import report_result
-from bulk.jobs.lifecycle import start_undo
+from bulk.commands.import_result import report_result
+from bulk.commands.processing_command import ProcessingCommand, find_user, interruptible_import, process_here, write_id
+from bulk.jobs.import_actions import start_undo
 from bulk.models import ImportChannel
-from school.commands.console import SafeCommand
 from school.refusals import Refused
 
 
-class Command(SafeCommand):
+class Command(ProcessingCommand):
     help = "Undo an import, row by row. Each row is reversed, kept (it was changed since), or an error."
+    examples = ("undo_import 14 --dry-run", "undo_import 14 --actor registrar")
+    exit_codes: ClassVar[Mapping[int, str]] = {
+        0: "every row is undone",
+        1: "not undone; the message has the reason, and says if a part is undone",
+        2: "undone, except for some rows; or the command line is wrong",
+        3: "another process works on the import",
+    }
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("id", type=int)
+        parser.add_argument("id", type=int, help="The id of the import.")
         parser.add_argument("--dry-run", action="store_true", help="Show a preview, and apply nothing.")
         parser.add_argument("--actor", metavar="USERNAME", help="The user to record in the journal.")
 

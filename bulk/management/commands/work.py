@@ -7,12 +7,13 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from bulk.jobs.worker import run_worker
-from school.commands.console import SafeCommand
+from school.commands.base import SafeCommand
 from school.server import ServerStartError, check_database
 
 
 class Command(SafeCommand):
     help = "Run a background worker for imports from the API and the admin. Several workers can run at the same time."
+    examples = ("work", "work --once")
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--once", action="store_true", help="Process the waiting tasks, then exit.")

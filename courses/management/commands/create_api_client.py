@@ -7,29 +7,38 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from courses.api_clients import create_api_client
-from school.commands.console import SafeCommand
+from courses.api_client_creation import create_api_client
+from school.commands.base import SafeCommand
 from school.refusals import Refused
 
 
 class Command(SafeCommand):
     help = "Create an API client and print its credentials. The secret is stored as a hash and cannot be shown again."
+    examples = (
+        'create_api_client portal --scope "students:read courses:read"',
+        'create_api_client lms --scope "enrollments:read enrollments:write" --term 2026F',
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("name")
+        parser.add_argument("name", help="The name of the client.")
         parser.add_argument(
             "--scope", required=True, help='The scopes of the client, for example "students:read courses:read".'
         )
         parser.add_argument(
-            "--term", action="append", default=[], help="Limit the client to the term with this code. Repeatable."
+            "--term",
+            metavar="CODE",
+            action="append",
+            default=[],
+            help="Limit the client to the term with this code. Repeatable.",
         )
         parser.add_argument(
             "--course",
+            metavar="CODE",
             action="append",
             default=[],
-            help="Limit the client to this course, for example MATH-101@2026F. Repeatable.",
+            help="Limit the client to this course, for example MATH-101@2026F or MATH-101@2026F@B. Repeatable.",
         )
-        parser.add_argument("--json", action="store_true")
+        parser.add_argument("--json", action="store_true", help="Print the credentials as JSON.")
 
     def handle(self, *, name: str, scope: str, **options: Any) -> None:
         try:

@@ -1,15 +1,16 @@
-"""The links of the OpenAPI document: from the response to a POST, or a page of the change feed, to next requests."""
+"""Adds links to the OpenAPI document: from a response, such as that of a POST, to the requests that can follow."""
 
 from typing import Any
 
 API = "/api/v1"
 STUDENT_AND_COURSE = {"student_id": "/student/id", "course_id": "/course/id"}
 
-# By schema of the response: the path of its resource, and the members that fill the parameters of that path.
+# Maps the schema of a response to the path of its resource, and to the members of the response that fill that path.
 LINKED_PATHS: dict[str, list[tuple[str, dict[str, str]]]] = {
     "Student": [("/students/{student_id}", {"student_id": "/id"})],
     "Course": [("/courses/{course_id}", {"course_id": "/id"})],
     "Term": [("/terms/{term_id}", {"term_id": "/id"})],
+    "Grade": [("/grades/{grade_id}", {"grade_id": "/id"})],
     "Enrollment": [
         ("/enrollments/{id}", {"id": "/id"}),
         ("/students/{student_id}/courses/{course_id}", STUDENT_AND_COURSE),

@@ -1,44 +1,16 @@
-"""Extends drf-spectacular: problems that an operation may return, and responses with a part of a resource."""
+"""Extends drf-spectacular's ``AutoSchema`` by the common parts of operations and the problems that they return."""
 
-import json
 from typing import Any
 
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiResponse
 from rest_framework import serializers
 
-from school.api.fields import KnownFieldsSerializer
-from school.api.openapi.operation_texts import SCHEMAS
-from school.api.openapi.operations import PROBLEMS, add_common_parts
+from school.api.openapi.common_operation_parts import PROBLEMS, add_common_parts
+from school.api.openapi.problem_serializers import ProblemSerializer
+from school.api.serializers import KnownFieldsSerializer
 from school.api.sparse_fields import SparseFieldsMixin
 from school.http.problems import CONTENT_TYPE
-
-
-class ProblemReasonSerializer(serializers.Serializer[Any]):
-    """One reason why a request was refused."""
-
-    code = serializers.CharField()
-    field = serializers.CharField(allow_null=True)
-    message = serializers.CharField()
-
-
-class ProblemSerializer(serializers.Serializer[Any]):
-    """A problem, by RFC 9457."""
-
-    type = serializers.CharField(help_text="The URL of the page about this code.")
-    title = serializers.CharField()
-    status = serializers.IntegerField()
-    detail = serializers.CharField()
-    code = serializers.CharField(help_text="A stable code for programs.")
-    errors = ProblemReasonSerializer(many=True)  # type: ignore[assignment]  # DRF removes it from the class
-    missing_scope = serializers.CharField(required=False, help_text="The scope that the token lacks.")
-    missing_permission = serializers.CharField(required=False, help_text="The permission that the user lacks.")
-    request_id = serializers.CharField(help_text="The same as in the X-Request-ID header and in the log.")
-
-    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
-        """Add the member ``import`` of some problems. It is added here because its name is a keyword of Python."""
-        active = serializers.IntegerField(required=False, help_text="Of import_in_progress: the active import.")
-        return {**super().get_fields(), "import": active}
 
 
 class Schema(AutoSchema):
@@ -113,56 +85,3 @@ class Schema(AutoSchema):
         if self.method in ("POST", "PUT", "PATCH"):
             codes |= {413, 415}
         return sorted(codes)
-
-
-def describe_schemas(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
-    """Replace the docstrings of serializers, written for developers of School, by texts for client developers."""
-    for name, schema in result["components"]["schemas"].items():
-        schema.pop("description", None)
-        if text := SCHEMAS.get(name.removeprefix("Patched").removesuffix("Request")):
-            schema["description"] = text
-    return result
-
-
-def allow_sparse_responses(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
-    """Document for each read that accepts ``fields`` that its response may have only a part of the resource."""
-    schemas = result.get("components", {}).get("schemas", {})
-    for path in result.get("paths", {}).values():
-        for operation in path.values():
-            if not any(each["name"] == "fields" for each in operation.get("parameters", ())):
-                continue
-            holder = operation["responses"]["200"]["content"]["application/json"]
-            name = _component(holder["schema"])
-            if name.startswith("Paginated"):
-                holder = schemas[name]["properties"]["results"]
-                holder = {"schema": holder["items"], "is_in": holder} if "items" in holder else holder
-            whole = holder["schema"]
-            if "anyOf" in whole:
-                continue
-            part = f"{_component(whole)}InPart"
-            schemas[part] = {key: value for key, value in schemas[_component(whole)].items() if key != "required"}
-            either = {"anyOf": [whole, {"$ref": f"#/components/schemas/{part}"}]}
-            if "is_in" in holder:
-                holder["is_in"]["items"] = either
-            else:
-                holder["schema"] = either
-    return result
-
-
-def leave_defaults_to_the_server(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
-    """
-    Move the defaults in bodies of requests from ``default`` to the description.
-
-    Some generators of clients make a property with a ``default`` required.
-    """
-    for name, schema in result["components"]["schemas"].items():
-        if name.endswith("Request"):
-            for each in schema.get("properties", {}).values():
-                default = each.pop("default", None)
-                if default not in (None, ""):
-                    each["description"] = f"{each.get('description', '')} Default: `{json.dumps(default)}`.".lstrip()
-    return result
-
-
-def _component(schema: dict[str, Any]) -> str:
-    return str(schema.get("$ref", "")).rpartition("/")[2]

@@ -15,11 +15,12 @@ from django.utils.translation import override
 from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework.exceptions import ErrorDetail, ValidationError
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 
-from school.api.renderers import JsonRenderer
+from school.api.openapi.compact_yaml import compact
 
-_rendered: dict[str, tuple[bytes, str]] = {}  # by media type: the document and its ETag
+_rendered: dict[str, tuple[bytes, str]] = {}  # maps a media type to the document and its ETag
 _lock = threading.Lock()
 
 
@@ -27,23 +28,23 @@ FORMATS = {"json": "application/json", "yaml": "application/yaml"}
 
 
 class SchemaView(SpectacularAPIView):
-    """The same document for every caller, in English, as YAML or as JSON by ``format`` or ``Accept``, with an ETag."""
+    """Returns the document in English, as YAML or JSON according to ``format`` or ``Accept``, with an ETag."""
 
     def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
         """Choose the renderer by the parameter ``format``, else by the header; raise ``ValidationError``."""
-        wanted = request.query_params.get("format")
-        if wanted is None or force:
+        format_name = request.query_params.get("format")
+        if format_name is None or force:
             return super().perform_content_negotiation(request, force)
-        if wanted not in FORMATS:
+        if format_name not in FORMATS:
             message = _("Write one of: %(formats)s.") % {"formats": ", ".join(FORMATS)}
             raise ValidationError({"format": [ErrorDetail(message, code="invalid_choice")]})
-        media_type = FORMATS[wanted]
+        media_type = FORMATS[format_name]
         return next((each, media_type) for each in self.get_renderers() if each.media_type == media_type)
 
     def handle_exception(self, exc: Exception) -> Any:
-        """Return a problem, which is JSON in any case."""
+        """Return a problem in JSON, even if the caller asked for YAML."""
         answer = super().handle_exception(exc)
-        self.request.accepted_renderer, self.request.accepted_media_type = JsonRenderer(), JsonRenderer.media_type
+        self.request.accepted_renderer, self.request.accepted_media_type = JSONRenderer(), JSONRenderer.media_type
         return answer
 
     @extend_schema(exclude=True)
@@ -55,12 +56,13 @@ class SchemaView(SpectacularAPIView):
         return get_conditional_response(request._request, etag=etag, response=response)
 
     def _document(self, request: Request, media_type: str) -> tuple[bytes, str]:
-        with _lock:  # callers that ask at the same time wait for one document instead of each generating one
+        with _lock:  # only the first of several concurrent callers generates the document; the others wait
             if media_type not in _rendered:
                 with override("en"):
                     generator: Any = self.generator_class()
                     document = generator.get_schema(request=request, public=self.serve_public)
                 renderer: Any = request.accepted_renderer
                 content = renderer.render(document, media_type, {})
+                content = compact(content).encode() if renderer.format == "yaml" else content
                 _rendered[media_type] = content, f'"{hashlib.sha256(content).hexdigest()[:32]}"'
             return _rendered[media_type]

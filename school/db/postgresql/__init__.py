@@ -1,10 +1,10 @@
-"""PostgreSQL backend for requests that must not wait without a limit."""
+"""The PostgreSQL backend, and its error for a commit whose outcome is unknown."""
 
 from django.db import OperationalError
 
 
 class CommitOutcomeUnknown(OperationalError):
-    """The server went away during a commit: it is not known whether the work is done."""
+    """The connection was lost during a commit, so it is unknown whether the transaction was committed."""
 
 
 def is_commit_outcome_unknown(error: BaseException | None) -> bool:

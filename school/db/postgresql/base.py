@@ -1,4 +1,4 @@
-"""PostgreSQL backend with a limit on waiting: a frozen server sends nothing, and TCP detects no error."""
+"""PostgreSQL backend that waits for the server only for a limited time, because a frozen server causes no TCP error."""
 
 import math
 import threading
@@ -11,20 +11,26 @@ from typing import Any
 import psycopg
 from django.db import OperationalError
 from django.db.backends.postgresql import base
-from psycopg.errors import ConnectionTimeout, _WaitTimeout
+from django.db.utils import DatabaseErrorWrapper
+from django.utils.functional import cached_property
+from psycopg.errors import ConnectionTimeout, ReadOnlySqlTransaction, _WaitTimeout
+from psycopg.pq import TransactionStatus
 
 from school.db.postgresql import CommitOutcomeUnknown
 
 CONNECT_TIMEOUT = 2  # seconds to wait for a connection, the least that psycopg accepts
 CHECK_TIMEOUT = 1.0  # seconds to wait for the check that a connection works
-CHECK_INTERVAL = 0.25  # seconds after an answer in which a connection is not checked again
+CHECK_INTERVAL = 0.25  # seconds after an answer of the server during which the connection is not checked
 RECONNECT_INTERVAL = 0.2  # seconds between two attempts to connect to a server that does not answer
-MAX_PREPARED_STATEMENTS = 500  # statements that each connection keeps, as many as ``school.db.compiled_queries`` does
-UNCOUNTED_WAIT = 0.1  # seconds; a shorter wait is normal work, and is not counted
+# The number of prepared statements that each connection keeps, as many as ``school.db.compiled_queries`` keeps.
+MAX_PREPARED_STATEMENTS = 500
+TRANSACTION_LIMITS = "transaction_limits"  # an option of the settings: timeouts in milliseconds by name
+COMMIT = "SET LOCAL statement_timeout = 0; COMMIT"
+UNCOUNTED_WAIT = 0.1  # seconds; a shorter wait does not use up the wait budget
 
 
 class WaitBudget:
-    """The seconds that a request may still wait for the database in total. None: without a limit."""
+    """The number of seconds that a request may still wait for the database in total; None for no limit."""
 
     def __init__(self, seconds: float | None) -> None:
         self.seconds = self.remaining = seconds
@@ -83,12 +89,14 @@ circuit_breaker = CircuitBreaker()
 
 class Connection(psycopg.Connection[Any]):
     """
-    A connection that is closed when the wait budget is used up: a late answer would be taken for that of the next
-    query.
+    A connection that is closed when the wait budget is used up.
+
+    Otherwise a late answer would be read as the answer to the next query.
     """
 
     wait_budget = WaitBudget(None)
-    last_answer_at = -math.inf  # ``time.monotonic()`` of the server's last answer
+    takes_writes = True  # False once the server has refused a write because the session is read-only
+    last_answer_at = -math.inf  # the ``time.monotonic()`` at which the server last answered
 
     def wait(self, *args: Any, **options: Any) -> Any:
         remaining = self.wait_budget.remaining
@@ -107,6 +115,19 @@ class Connection(psycopg.Connection[Any]):
         finally:
             self.wait_budget.spend(time.monotonic() - started)
 
+    def commit(self) -> None:
+        """
+        Commit without a statement timeout.
+
+        On a primary with a synchronous standby, the timeout would not undo the commit. It would end the wait for the
+        standby, the commit would be reported as successful, and a failover could lose it. Without the timeout it is the
+        client that stops waiting, and the outcome is reported as unknown.
+        """
+        if self.pgconn.transaction_status == TransactionStatus.INTRANS:
+            self.execute(COMMIT, prepare=False)
+        else:
+            super().commit()
+
 
 class Driver:
     """The module ``psycopg`` as Django uses it, but with ``Connection`` for its connections."""
@@ -115,6 +136,23 @@ class Driver:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(psycopg, name)
+
+
+class ErrorTranslator(DatabaseErrorWrapper):
+    """
+    Translates errors of psycopg as Django does, except for a write in a read-only session: an ``OperationalError``.
+
+    psycopg counts it as an internal error. It means that the server is a standby or has been demoted, so the connection
+    is not used again: a new one may lead to the new primary.
+    """
+
+    wrapper: Any
+
+    def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
+        if isinstance(exc_value, ReadOnlySqlTransaction):
+            self.wrapper.connection.takes_writes = False
+            raise OperationalError(*exc_value.args).with_traceback(traceback) from exc_value
+        super().__exit__(exc_type, exc_value, traceback)
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
@@ -132,6 +170,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def get_connection_params(self) -> dict[str, Any]:
         params: dict[str, Any] = super().get_connection_params()
+        params.pop(TRANSACTION_LIMITS, None)
         if params.pop("wait_budget", None):
             params.setdefault("connect_timeout", CONNECT_TIMEOUT)
             circuit_breaker.connect = partial(psycopg.Connection.connect, **params)
@@ -149,6 +188,22 @@ class DatabaseWrapper(base.DatabaseWrapper):
         connection.prepared_max = MAX_PREPARED_STATEMENTS
         return connection
 
+    @cached_property
+    def wrap_database_errors(self) -> ErrorTranslator:
+        return ErrorTranslator(self)
+
+    def _set_autocommit(self, autocommit: bool) -> None:
+        """
+        Set the timeouts of a transaction at its beginning, if a pooler is in front of the server.
+
+        The server's connections belong to all clients of the pooler, so nothing may be set for longer.
+        """
+        super()._set_autocommit(autocommit)  # type: ignore[misc]  # the stubs leave it out
+        limits = self.settings_dict["OPTIONS"].get(TRANSACTION_LIMITS)
+        if limits and not autocommit:
+            with self.wrap_database_errors:
+                self.connection.execute("; ".join(f"SET LOCAL {name} = {int(ms)}" for name, ms in limits.items()))
+
     def is_usable(self) -> bool:
         if circuit_breaker.is_open:
             return False
@@ -161,6 +216,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def close_if_unusable_or_obsolete(self) -> None:
         """Reset the wait budget: Django calls this method at the beginning and at the end of a request."""
         self.wait_budget.reset()
+        # Django forgets errors at a rollback, so it would keep this connection.
+        if self.connection is not None and not self.connection.takes_writes and not self.in_atomic_block:
+            self.close()
+            return
         super().close_if_unusable_or_obsolete()
 
     def _commit(self) -> None:

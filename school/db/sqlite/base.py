@@ -1,4 +1,4 @@
-"""SQLite backend in which writers take turns."""
+"""SQLite backend that lets only one writer at a time wait for SQLite's lock; all others wait for a lock on a file."""
 
 import fcntl
 import os
@@ -11,8 +11,10 @@ from typing import Any
 from django.db import OperationalError
 from django.db.backends.sqlite3 import base
 
-RETRY_INTERVAL = 0.01  # seconds between two attempts, at most
-TEMPORARY_DATABASE = "file:"  # a URI without a path names a temporary database, which no other connection sees
+from school.db.sqlite.schema import DatabaseSchemaEditor
+
+RETRY_INTERVAL = 0.01  # the maximum number of seconds between two attempts to get the lock
+TEMPORARY_DATABASE = "file:"  # a URI without a path means a temporary database, which no other connection sees
 
 
 def unicode_upper(text: str | None) -> str | None:
@@ -30,6 +32,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
     again gets it first: of sixteen writers that are always busy, one could wait for more than 20 seconds. With turns, a
     writer that has released the lock cannot get it again before the writer that has the turn.
     """
+
+    SchemaEditorClass = DatabaseSchemaEditor
 
     def get_new_connection(self, conn_params: Any) -> Any:
         connection = super().get_new_connection(conn_params)

@@ -5,15 +5,20 @@ from contextlib import contextmanager
 from typing import Any
 
 
-@contextmanager
-def fail_if_busy(connection: Any) -> Iterator[None]:
+def fail_if_busy(connection: Any) -> Any:
     """Let a statement fail immediately while another SQLite writer is active. Other databases have several writers."""
-    if connection.vendor != "sqlite":
+    return limit_busy_wait(connection, 0)
+
+
+@contextmanager
+def limit_busy_wait(connection: Any, seconds: float | None) -> Iterator[None]:
+    """Let a statement wait at most ``seconds`` for another SQLite writer; None changes nothing."""
+    if connection.vendor != "sqlite" or seconds is None:
         yield
         return
     connection.ensure_connection()
     [milliseconds] = connection.connection.execute("PRAGMA busy_timeout").fetchone()
-    connection.connection.execute("PRAGMA busy_timeout = 0")
+    connection.connection.execute(f"PRAGMA busy_timeout = {int(seconds * 1000)}")
     try:
         yield
     finally:

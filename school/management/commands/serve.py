@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.management.base import CommandError
 from django.db import connections
 
-from school.commands.console import SafeCommand
+from school.commands.base import SafeCommand
 from school.observability.metrics_view import MULTIPROC_DIR_VARIABLE
 from school.server import (
     ServerStartError,
@@ -24,10 +24,11 @@ from school.server import (
 
 class Command(SafeCommand):
     help = "Serve API, admin and API docs with the production server."
+    examples = ("serve", "serve --host 0.0.0.0 --port 8080 --workers 4")
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--host", default="127.0.0.1")
-        parser.add_argument("--port", default="8000")
+        parser.add_argument("--host", default="127.0.0.1", help="The address to listen on.")
+        parser.add_argument("--port", default="8000", help="The port to listen on.")
         parser.add_argument("--workers", type=int, default=default_workers(), help="Number of processes.")
         parser.add_argument("--threads", type=int, default=2, help="Number of threads per process.")
 

@@ -18,7 +18,7 @@ from simple_history.utils import bulk_update_with_history
 from unfold.admin import ModelAdmin
 
 from courses.models import Course
-from students.admin.actions.preview import ActionPreview, PreviewLine, fit_names
+from students.admin.actions.action_effects import ActionPreview, PreviewLine, fit_names
 from students.admin.actions.result import redirect_to_result
 from students.admin.actor import actor_from_request
 from students.enrollment import lock_to_deactivate, lock_waitlisted_courses, preview_promotions, promote

@@ -1,12 +1,13 @@
 """The admin page that enrolls many students in a course, or a student in many courses, after a preview."""
 
 import itertools
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -18,28 +19,31 @@ from unfold.widgets import (
     UnfoldAdminCheckboxSelectMultipleWidget,
     UnfoldAdminSelectWidget,
     UnfoldAdminTextareaWidget,
-    UnfoldAdminTextInputWidget,
 )
 
 from courses.lookup import courses_by_key, parse_course_key
 from courses.models import Course
-from school.http.form_limits import size_in_page
-from school.refusals import Refusal
-from school.validators import parse_ids, plain_text
-from students.admin.actions.confirm import MAX_ENROLLMENTS, WAIVABLE_TITLES, too_many_message
-from students.admin.actions.preview import ActionPreview, StudentAndCourse
+from school.http.form_limits import CORRECTION_PREFIX, size_in_page
+from school.identifiers import parse_ids
+from school.refusals import Refusal, shorten
+from students.admin.actions.action_effects import MAX_BYTES_OF_LINES, ActionPreview, PreviewLine, StudentAndCourse
+from students.admin.actions.bulk_actions import MAX_ENROLLMENTS, WAIVABLE_TITLES, reason_field, too_many_message
 from students.admin.actions.result import redirect_to_result, return_url_from, store_unchanged
 from students.admin.actor import actor_from_request
-from students.admin.bulk_enroll.parsing import PastedKey, format_keys, has_too_many, parse_keys
+from students.admin.bulk_enroll.parsing import PastedLine, correct, format_keys, has_too_many, parse_keys
 from students.admin.search import visible_rows
 from students.admin.widgets import AutocompleteMultipleField, IdSelect, IdSelectMultiple
 from students.enrollment import execute_if_unchanged, preview_commands
 from students.enrollment.commands import EnrollmentCommand, OnFull
-from students.lookup import students_not_found
+from students.lookup import find_students, match_students
 from students.models import Action, Student, StudentCourse
 
-MAX_BYTES_OF_TEXT = 20_000  # of pasted text that the page shows again; a thousand student numbers have some 10,000
-MAX_BYTES_OF_ERRORS = 10_000
+# The number of characters of pasted text that the page shows again; a thousand students with names have as much.
+MAX_BYTES_OF_TEXT = 34_000
+MAX_BYTES_OF_ERRORS = 25_000
+MIN_BYTES_OF_PREVIEW = 8_000
+MAX_DUPLICATES, MAX_DUPLICATE_KEY = 20, 40  # the number of duplicates shown, and the characters of each
+MAX_BYTES = 50_000  # the size of the pasted text, the lines to correct and the preview together
 
 Matches = dict[str, Any]  # a student, a course or a refusal, by key
 
@@ -49,14 +53,16 @@ class Direction:
     """
     Many students in a course, or many courses for a student.
 
-    ``fixed`` and ``listed`` are the fields of an enrollment of which the form has one row and many rows. ``model``,
-    ``label``, ``find_matches`` and ``key`` are those of the listed rows.
+    ``fixed`` and ``listed`` are the fields of an enrollment of which the form has one row and many rows. The other
+    fields are those of the listed rows: ``find_existing`` returns the keys that exist, ``find_matches`` the row or the
+    refusal of each key.
     """
 
     fixed: str
     listed: str
-    model: type[Any]
     label: Any
+    help_text: Any
+    find_existing: Callable[[HttpRequest, Collection[str]], Collection[str]]
     find_matches: Callable[[HttpRequest, Collection[str]], Matches]
     key: Callable[[Any], str]
 
@@ -65,10 +71,11 @@ class Direction:
 
 
 def _students(request: HttpRequest, keys: Collection[str]) -> Matches:
-    students = visible_rows(request, Student).filter(student_number__in=keys).order_by()
-    matches = {student.student_number: student for student in students}
-    unknown = [key for key in keys if key not in matches]
-    return {**matches, **students_not_found(unknown, visible_rows(request, Student))} if unknown else {**matches}
+    return match_students(keys, visible_rows(request, Student))
+
+
+def _existing_students(request: HttpRequest, keys: Collection[str]) -> Collection[str]:
+    return find_students(keys, visible_rows(request, Student))
 
 
 def _courses(request: HttpRequest, keys: Collection[str]) -> Matches:
@@ -76,20 +83,26 @@ def _courses(request: HttpRequest, keys: Collection[str]) -> Matches:
     return {key: matches[parse_course_key(key)] for key in keys}
 
 
+def _existing_courses(request: HttpRequest, keys: Collection[str]) -> Collection[str]:
+    return [key for key, match in _courses(request, keys).items() if not isinstance(match, Refusal)]
+
+
 DIRECTIONS = {
     "course": Direction(
         "course",
         "student",
-        Student,
-        gettext_lazy("Students, by student number"),
+        gettext_lazy("Students"),
+        gettext_lazy("One per line: a student number, an email address or a name, with or without other text."),
+        _existing_students,
         _students,
         lambda student: student.student_number,
     ),
     "student": Direction(
         "student",
         "course",
-        Course,
-        gettext_lazy("Courses, as CODE or CODE@TERM"),
+        gettext_lazy("Courses"),
+        gettext_lazy("One per line: CODE, CODE@TERM or CODE@TERM@SECTION, with or without other text."),
+        _existing_courses,
         _courses,
         lambda course: course.full_code,
     ),
@@ -97,31 +110,36 @@ DIRECTIONS = {
 
 
 class InputError(NamedTuple):
-    """A line with an unknown or a repeated key. With ``is_fixable`` True the page has a field to correct the key."""
+    """A key that matches no row; ``number`` is the number of its line, from 1."""
 
-    pasted: PastedKey
+    number: int
+    key: str
     message: str
-    is_fixable: bool
+
+
+class Duplicate(NamedTuple):
+    """A key of a row that an earlier line has, too; ``first`` is the number of that line, 0 for a selected row."""
+
+    number: int
+    key: str
+    first: int
 
 
 @dataclass
 class ParsedInput:
-    """The result of looking up pasted keys: the matching rows, by key, and the lines that have an error."""
+    """The result of looking up pasted keys: the matching rows by ``Direction.key``, and the lines that are not used."""
 
     rows: dict[str, Any] = field(default_factory=dict)
     errors: list[InputError] = field(default_factory=list)
+    duplicates: list[Duplicate] = field(default_factory=list)
 
 
 class BulkEnrollForm(forms.Form):
     text = forms.CharField(
-        label=gettext_lazy("Numbers or codes"),  # replaced below by the label of the direction
+        label="",  # set below, like the help, for the direction
         max_length=100_000,
         required=False,
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 8, "spellcheck": "false"}),
-        help_text=gettext_lazy(
-            "One per line, or separated by commas, semicolons or tabs, for example pasted from a spreadsheet. "
-            "Other text in a line, for example a name, is ignored."
-        ),
     )
     on_full = forms.ChoiceField(
         label=gettext_lazy("If no seat is free"),
@@ -137,14 +155,7 @@ class BulkEnrollForm(forms.Form):
         required=False,
         help_text=gettext_lazy("Override these rules for all of these enrollments (a reason is required)."),
     )
-    reason = forms.CharField(
-        label=gettext_lazy("Reason"),
-        max_length=1000,
-        widget=UnfoldAdminTextInputWidget,
-        required=False,
-        validators=[plain_text],
-        help_text=gettext_lazy("Stored in the journal."),
-    )
+    reason = reason_field()
 
     def __init__(self, request: HttpRequest, direction: Direction, *args: Any, may_waive: bool, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -163,7 +174,7 @@ class BulkEnrollForm(forms.Form):
                 required=False,
             ),
         }
-        self.fields["text"].label = direction.label
+        self.fields["text"].label, self.fields["text"].help_text = direction.label, direction.help_text
         self.fields = {"one": own["one"], "text": self.fields["text"], "picked": own["picked"], **self.fields}
         if not may_waive:
             del self.fields["waive"]
@@ -211,119 +222,164 @@ class BulkEnrollViews(ModelAdmin):
         if not form.is_valid():
             form.drop_long_text()
             return self._enroll_page(request, direction, form)
-        pasted_keys = self._pasted_keys(request, direction, form)
-        if not pasted_keys or len(pasted_keys) > MAX_ENROLLMENTS:
-            form.add_error("text", too_many_message() if pasted_keys else _("Enter at least one."))
+        lines = self._corrected_lines(request, direction, form)
+        text = form.cleaned_data["text"]
+        count = sum(len(line.keys) for line in lines) + len(form.cleaned_data["picked"])
+        if not count or count > MAX_ENROLLMENTS:
+            form.add_error("text", too_many_message() if count else _("Enter at least one."))
             form.drop_long_text()
             return self._enroll_page(request, direction, form)
-        if size_in_page(format_keys(pasted_keys)) > MAX_BYTES_OF_TEXT:  # leave out the unused trailing texts
-            pasted_keys = [PastedKey(each.key) for each in pasted_keys]
-        if size_in_page(format_keys(pasted_keys)) > MAX_BYTES_OF_TEXT:
+        if size_in_page(text) > MAX_BYTES_OF_TEXT:  # leave out the text beside the keys
+            form.cleaned_data["text"] = text = format_keys(lines)
+            lines = [line._replace(number=number) for number, line in enumerate(lines, start=1)]
+        if size_in_page(text) > MAX_BYTES_OF_TEXT:
             form.drop_long_text()
             return self._enroll_page(request, direction, form)
-        return self._preview_or_execute(request, direction, form, pasted_keys)
+        return self._preview_or_execute(request, direction, form, lines)
 
     def _preview_or_execute(
-        self, request: HttpRequest, direction: Direction, form: BulkEnrollForm, pasted_keys: list[PastedKey]
+        self, request: HttpRequest, direction: Direction, form: BulkEnrollForm, lines: list[PastedLine]
     ) -> HttpResponse:
         actor = actor_from_request(request)
         fixed = form.cleaned_data["one"]
-        parsed = _match_keys(direction.find_matches(request, {each.key for each in pasted_keys}), pasted_keys)
-        pairs = [direction.student_and_course(fixed, row) for row in parsed.rows.values()]
-        commands = [form.command(pair) for pair in pairs]
+        parsed = _match_lines(
+            direction, direction.find_matches(request, _keys(lines)), lines, form.cleaned_data["picked"]
+        )
+        unticked = set(request.POST.get("listed", "").splitlines()) - set(request.POST.getlist("kept"))
+        rows = {key: row for key, row in parsed.rows.items() if key not in unticked}
+        pairs = {key: direction.student_and_course(fixed, row) for key, row in parsed.rows.items()}
+        commands = {key: form.command(pairs[key]) for key in rows}
         expected_fingerprint = request.POST.get("shown", "") if request.POST.get("step") == "confirm" else ""
         outcome = (
-            execute_if_unchanged(commands, actor, expected_fingerprint)
+            execute_if_unchanged(list(commands.values()), actor, expected_fingerprint)
             if expected_fingerprint
-            else preview_commands(commands, actor)
+            else preview_commands(list(commands.values()), actor)
         )
-        action_preview = ActionPreview()
-        keys = {command.key: key for command, key in zip(commands, parsed.rows, strict=True)}
-        by_command = {command.key: pair for command, pair in zip(commands, pairs, strict=True)}
-        action_preview.add(outcome, by_command, keys.__getitem__)
+        errors = _fitting_errors(parsed.errors, MAX_BYTES - size_in_page(form.cleaned_data["text"]))
+        action_preview = ActionPreview(available_bytes=_available_bytes(form.cleaned_data["text"], errors))
+        by_command = {command.key: key for key, command in commands.items()}
+        action_preview.add(outcome, {pair: pairs[key] for pair, key in by_command.items()}, by_command.__getitem__)
+        action_preview.left_out = [PreviewLine(*pairs[key], key=key) for key in parsed.rows if key in unticked]
         if outcome.committed and action_preview.changed:
-            store_unchanged(request, actor.request_id, action_preview, omitted_count=len(parsed.errors))
-            return redirect_to_result(actor.request_id, return_url_from(request))
-        initial = {**form.cleaned_data, "text": format_keys(pasted_keys), "picked": [], "one": fixed.pk}
+            store_unchanged(
+                request,
+                actor.request_id,
+                action_preview,
+                unmatched_count=len(parsed.errors),
+                duplicate_count=len(parsed.duplicates),
+            )
+            return redirect_to_result(actor.request_id, return_url_from(request) if request.POST.get("next") else "")
+        initial = {**form.cleaned_data, "one": fixed.pk, "picked": [row.pk for row in form.cleaned_data["picked"]]}
         next_form = BulkEnrollForm(request, direction, initial=initial, may_waive=actor.may_waive)
         return self._enroll_page(
             request,
             direction,
             next_form,
             preview=action_preview,
-            input_errors=_fitting_errors(parsed.errors),
-            all_input_errors=parsed.errors,
+            input_errors=errors,
+            other_lines=_ranges(each.number for each in parsed.errors[len(errors) :]),
+            duplicates=[
+                each._replace(key=shorten(each.key, MAX_DUPLICATE_KEY)) for each in parsed.duplicates[:MAX_DUPLICATES]
+            ],
+            duplicate_count=len(parsed.duplicates),
             listed_keys="\n".join(
                 line.key for fitted in action_preview.fitted.values() for line in fitted.lines if line.key
             ),
             fingerprint=outcome.fingerprint,
             is_stale=bool(expected_fingerprint) and not outcome.committed,
-            button=_button(len(action_preview.changed)),
+            button=_button(len(action_preview.changed), len({each.number for each in parsed.errors})),
         )
 
-    def _pasted_keys(self, request: HttpRequest, direction: Direction, form: BulkEnrollForm) -> list[PastedKey]:
-        """Return the pasted and picked keys, without the lines that were unticked, and with the corrections applied."""
+    def _corrected_lines(self, request: HttpRequest, direction: Direction, form: BulkEnrollForm) -> list[PastedLine]:
+        """Return the pasted lines with the corrections applied, and write these into the text of the form."""
 
-        def find_existing(keys: Collection[str]) -> list[str]:
-            matches = direction.find_matches(request, keys)
-            return [key for key, match in matches.items() if not isinstance(match, Refusal)]
+        def parse() -> list[PastedLine]:
+            find_existing = partial(direction.find_existing, request)
+            return parse_keys(form.cleaned_data["text"], find_existing, are_names=direction.listed == "student")
 
-        unticked = set(request.POST.get("listed", "").splitlines()) - set(request.POST.getlist("kept"))
-        rows = [row for row in parse_keys(form.cleaned_data["text"], find_existing) if row.key not in unticked]
         corrections = {
-            name.removeprefix("fix:"): request.POST[name] for name in request.POST if name.startswith("fix:")
+            name.removeprefix(CORRECTION_PREFIX): request.POST[name]
+            for name in request.POST
+            if name.startswith(CORRECTION_PREFIX)
         }
-        corrected = format_keys(row._replace(key=corrections.get(row.key, row.key)) for row in rows)
-        picked_keys = [PastedKey(direction.key(each)) for each in form.cleaned_data["picked"]]
-        return [*(parse_keys(corrected, find_existing) if corrections else rows), *picked_keys]
+        lines = parse()
+        corrected = correct(form.cleaned_data["text"], lines, corrections) if corrections else form.cleaned_data["text"]
+        if corrected.splitlines() == form.cleaned_data["text"].splitlines():
+            return lines
+        form.cleaned_data["text"] = corrected
+        return parse()
 
     def _enroll_page(
         self, request: HttpRequest, direction: Direction, form: BulkEnrollForm, **extra: Any
     ) -> HttpResponse:
-        if extra.get("is_stale"):
-            messages.warning(
-                request,
-                _(
-                    "Nothing was changed, because the result would now differ from the preview. Check the new preview "
-                    "and confirm it."
-                ),
-            )
         context = {
             **self.admin_site.each_context(request),
             "title": _("Enroll many"),
             "opts": self.opts,
             "form": form,
             "direction": direction.fixed,
-            "return_url": return_url_from(request),
+            "return_url": request.POST.get("next") or request.GET.get("next") or "",
             **extra,
         }
         return render(request, "students/bulk_enroll.html", context)
 
 
-def _match_keys(matches: Matches, pasted_keys: Sequence[PastedKey]) -> ParsedInput:
-    """Separate the matching rows, each once, from the lines with an unknown or a repeated key."""
-    parsed, keys = ParsedInput(), dict[int, str]()
-    for pasted in pasted_keys:
-        match = matches[pasted.key]
-        if isinstance(match, Refusal):
-            parsed.errors.append(InputError(pasted, match.message, is_fixable=True))
-        elif match.pk in keys:
-            message = _("Duplicate of %(key)s, counted once.") % {"key": keys[match.pk]}
-            parsed.errors.append(InputError(pasted, message, is_fixable=False))
-        else:
-            keys[match.pk] = pasted.key
-            parsed.rows[pasted.key] = match
+def _keys(lines: Iterable[PastedLine]) -> set[str]:
+    return {key for line in lines for key in line.keys}
+
+
+def _match_lines(
+    direction: Direction, matches: Matches, lines: Iterable[PastedLine], picked: Iterable[Any]
+) -> ParsedInput:
+    """Separate the matching rows, each once, from the keys that match no row and from duplicates."""
+    parsed = ParsedInput(rows={direction.key(row): row for row in picked})
+    first_lines = dict.fromkeys(parsed.rows, 0)
+    for line in lines:
+        rows = {key: matches[key] for key in line.keys if not isinstance(matches[key], Refusal)}
+        if not line.is_list and len({row.pk for row in rows.values()}) > 1:
+            message = _("%(keys)s are different students.") % {"keys": ", ".join(rows)}
+            parsed.errors.append(InputError(line.number, next(iter(rows)), message))
+            continue
+        for key in line.keys:
+            if key not in rows:
+                parsed.errors.append(InputError(line.number, key, matches[key].message))
+                continue
+            own_key = direction.key(rows[key])
+            first = first_lines.setdefault(own_key, line.number)
+            if own_key not in parsed.rows:
+                parsed.rows[own_key] = rows[key]
+            elif first != line.number:
+                parsed.duplicates.append(Duplicate(line.number, key, first))
     return parsed
 
 
-def _fitting_errors(errors: Sequence[InputError]) -> Sequence[InputError]:
-    """Return the first errors, as many as fit in the page, which has a fixable key four times."""
-    sizes = (
-        400 + 4 * size_in_page(each.pasted.key) + size_in_page(each.pasted.trailing_text + each.message)
-        for each in errors
-    )
-    return errors[: sum(size <= MAX_BYTES_OF_ERRORS for size in itertools.accumulate(sizes))]
+def _fitting_errors(errors: Sequence[InputError], available_bytes: int) -> Sequence[InputError]:
+    """Return the first errors, as many as fit in the page, which has the key three times."""
+    sizes = (260 + 3 * size_in_page(each.key) + size_in_page(each.message) for each in errors)
+    limit = min(MAX_BYTES_OF_ERRORS, available_bytes - MIN_BYTES_OF_PREVIEW)
+    return errors[: sum(size <= limit for size in itertools.accumulate(sizes))]
 
 
-def _button(count: int) -> str:
-    return ngettext("Enroll %(n)s", "Enroll %(n)s", count) % {"n": count}
+def _available_bytes(text: str, errors: Iterable[InputError]) -> int:
+    """Return the number of bytes that the page has for the preview."""
+    used = size_in_page(text) + sum(260 + 3 * size_in_page(each.key) + size_in_page(each.message) for each in errors)
+    return min(MAX_BYTES_OF_LINES, MAX_BYTES - used)
+
+
+def _ranges(numbers: Iterable[int]) -> str:
+    """Return line numbers in short form: ``3, 7–12``."""
+    ranges: list[list[int]] = []
+    for number in dict.fromkeys(numbers):
+        if ranges and number == ranges[-1][1] + 1:
+            ranges[-1][1] = number
+        else:
+            ranges.append([number, number])
+    return ", ".join(str(first) if first == last else f"{first}–{last}" for first, last in ranges)
+
+
+def _button(count: int, unused_count: int) -> str:
+    label = ngettext("Enroll %(n)s", "Enroll %(n)s", count) % {"n": count}
+    if not unused_count:
+        return label
+    left_out = ngettext("leave out %(n)s line", "leave out %(n)s lines", unused_count) % {"n": unused_count}
+    return f"{label}, {left_out}"

@@ -12,10 +12,13 @@ from datetime import date, timedelta
 from typing import Any
 
 from django.db.models import Count, Q
+from django.http import HttpRequest
+from django.utils import timezone
 
 from bulk.models import Import, State
-from courses.models import Course, Level, Term
-from school.access.row_scope import RowScope, filter_by_scope
+from courses.lookup import parse_course_key
+from courses.models import Course, Level, Term, format_key
+from school.access.row_scope import RowScope, filter_by_scope, row_scope_of_staff
 from students.models import LEFT_STATUSES, RefusedAct, Status, StudentCourse
 from students.seats import Seats
 
@@ -33,6 +36,14 @@ class CourseSeats:
     level: str
     term_id: int | None
     seats: Seats
+
+    @property
+    def code(self) -> str:
+        return self.key.partition("@")[0]
+
+    @property
+    def section(self) -> str:
+        return parse_course_key(self.key).section
 
     @property
     def is_over(self) -> bool:
@@ -127,6 +138,13 @@ def current_term(terms: Iterable[Term], today: date) -> Term | None:
     return started[-1] if started else (terms[0] if terms else None)
 
 
+def running_term_filter(request: HttpRequest, field: str) -> dict[str, Any]:
+    """Return the filter of an admin list for the running term that the user may see; empty if no term is running."""
+    today = timezone.localdate()
+    term = current_term(current_and_upcoming_terms(today, row_scope_of_staff(request.user)), today)
+    return {f"{field}__id__exact": term.pk} if term and term.starts_on <= today <= term.ends_on else {}
+
+
 def active_course_seats(row_scope: RowScope | None = None) -> list[CourseSeats]:
     """Return every active course with its seats, ordered by code, in two queries."""
     counts: dict[tuple[int, str], int] = {}
@@ -141,14 +159,14 @@ def active_course_seats(row_scope: RowScope | None = None) -> list[CourseSeats]:
     return [
         CourseSeats(
             course_id,
-            f"{code}@{term}" if term else code,
+            format_key(code, term or "", section),
             name,
             level,
             term_id,
             Seats(capacity, counts.get((course_id, Status.ENROLLED), 0), counts.get((course_id, Status.WAITLISTED), 0)),
         )
-        for course_id, code, name, level, capacity, term_id, term in rows.values_list(
-            "pk", "code", "name", "level", "capacity", "term", "term__code"
+        for course_id, code, section, name, level, capacity, term_id, term in rows.values_list(
+            "pk", "code", "section", "name", "level", "capacity", "term", "term__code"
         )
     ]
 

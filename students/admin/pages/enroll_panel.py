@@ -1,5 +1,6 @@
-"""The enrollment form on the admin page of a student or a course, with a preview of the result."""
+"""The panel that enrolls one student, with a preview of the result: on the pages of students, courses, enrollments."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import messages
@@ -8,14 +9,23 @@ from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import path, reverse
+from django.utils.html import format_html
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from school.refusals import Refused
+from students.admin.actions.bulk_actions import UNDO, action_url
 from students.admin.tabs import TabbedPage
-from students.enrollment import dry_run
 from students.enrollment.commands import OnFull
+from students.enrollment.preview import Preview
+from students.enrollment.rules import WAIVABLE_CODES
 from students.enrollment.transitions import COURSE_FULL
-from students.models import Status
+from students.models import Action, Status, StudentCourse
+from students.seats import Seats, get_seats
+from students.templatetags.refusal_titles import titles
+
+# The refusals that end if a rule is waived, or if the waiver gets a reason.
+HELPED_BY_WAIVER = WAIVABLE_CODES | {"waitlist_full", "waiver_needs_reason"}
 
 
 class EnrollPanel(TabbedPage):
@@ -40,11 +50,7 @@ class EnrollPanel(TabbedPage):
             return {}
         form = form or self._form(request, obj)
         other = "student" if self.enrollment_field == "course" else "course"
-        return {
-            "enroll_form": form,
-            "other_field": form[other],
-            "enroll_url": reverse(f"admin:{self._url_prefix}_enroll", args=[obj.pk]),
-        }
+        return panel_context(form, [other], reverse(f"admin:{self._url_prefix}_enroll", args=[obj.pk]))
 
     def enroll(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Preview an enrollment, or execute it."""
@@ -61,23 +67,20 @@ class EnrollPanel(TabbedPage):
         if form.record_refusals:
             try:
                 if self._enroll(request, form):
+                    message_enrolled(request, self.enrollment_admin, form.instance.pk, obj_url)
                     return HttpResponseRedirect(obj_url)
             except Refused as refused:  # something has changed since the form was validated; nothing was saved
                 messages.error(request, str(refused))
                 return HttpResponseRedirect(obj_url)
-        result = {"enroll_result": preview_result(form)}
         if "fragment" in request.POST:
-            return render(request, "students/pages/enroll_result.html", result)
+            return panel_fragment(request, form)
         context = {
             **self.admin_site.each_context(request),
             **self.panel_context(request, obj, form),
-            "media": form.media,
-            **result,
             "title": _("Enroll"),
             "opts": self.opts,
-            "original": obj,  # for the breadcrumbs
+            "original": obj,  # the breadcrumbs of the page need this object
             "obj": obj,
-            "enrollment_field": self.enrollment_field,
             "obj_url": obj_url,
         }
         return render(request, "students/pages/enroll.html", context)
@@ -86,49 +89,137 @@ class EnrollPanel(TabbedPage):
         if data is not None:
             data = data.copy()
             data[self.enrollment_field] = str(obj.pk)
-        form = self.enrollment_admin.get_form(request)(data, initial={self.enrollment_field: obj})
-        for field in form.fields.values():
-            field.widget = getattr(field.widget, "widget", field.widget)  # without the links to add and to change
-        return form
+        return self.enrollment_admin.get_form(request)(data, initial={self.enrollment_field: obj})
 
     @transaction.atomic  # the course stays locked between the decision of the form and the enrollment
     def _enroll(self, request: HttpRequest, form: Any) -> bool:
         if not form.is_valid():
             return False
         self.enrollment_admin.save_model(request, form.instance, form, change=False)
-        if form.outcome.enrollment.status == Status.ENROLLED:
-            student, course = form.cleaned_data["student"], form.cleaned_data["course"]
-            messages.success(
-                request, _("%(student)s is enrolled in %(course)s.") % {"student": student, "course": course}
-            )
         return True
 
 
+def panel_context(form: Any, names: Sequence[str], url: str) -> dict[str, Any]:
+    """Return the template context of a panel whose form selects the student, the course or both: ``names``."""
+    for field in form.fields.values():
+        field.widget = getattr(field.widget, "widget", field.widget)  # without the links to add and to change
+    return {
+        "enroll_form": form,
+        "enroll_fields": [form[name] for name in names],
+        "enroll_required": " ".join(names),
+        "enroll_url": url,
+        "enroll_result": preview_result(form) if form.is_bound else None,
+        "media": form.media,
+    }
+
+
+def panel_fragment(request: HttpRequest, form: Any) -> HttpResponse:
+    """Return only the result of a form, for the script of the panel."""
+    return render(request, "students/pages/enroll_result.html", {"enroll_result": preview_result(form)})
+
+
 def preview_result(form: Any) -> dict[str, Any]:
-    """Return the result of the form for the template: its kind, the waitlist position and the refusals."""
+    """
+    Return the result of the form for the template: its kind, and the sentence or the refusals that explain it.
+
+    If the student can be enrolled or waitlisted, ``button`` names that, and ``on_full`` is the value of the button:
+    the student joins the waitlist only if the button said so. ``waives_capacity`` is true if the rule
+    that the course is full is waived.
+    """
     is_complete = form.is_valid() or form.outcome is not None
     if not is_complete:
         return {"kind": "incomplete", "errors": [error for errors in form.errors.values() for error in errors]}
     outcome = form.outcome
     if outcome.refusals:
-        return {
-            "kind": "refused",
-            "refusals": outcome.refusals,
-            "possible_waitlist_position": _possible_waitlist_position(form),
-        }
+        may_waive = "waive" in form.fields and any(each.code in HELPED_BY_WAIVER for each in outcome.refusals)
+        return {"kind": "refused", "refusals": outcome.refusals, "may_waive": may_waive}
     if not outcome.changed:
         return {"kind": "already", "errors": form.non_field_errors()}
-    return {"kind": outcome.enrollment.status, "waitlist_position": outcome.enrollment.waitlist_position}
+    [planned] = form.preview.planned_actions
+    waived = planned.event.waived if planned.event else []
+    # A student who gets a free seat that waiting students cannot take joins the waitlist first.
+    is_waitlisted = planned.event is not None and planned.event.to_status == Status.WAITLISTED
+    return {
+        "kind": outcome.enrollment.status,
+        "sentence": _sentence(form.preview),
+        **_course_left(form.preview),
+        "waived": titles([code for code in waived if code != COURSE_FULL]),
+        "waives_capacity": COURSE_FULL in waived,
+        "button": _button(outcome.enrollment.status, waived),
+        "on_full": (OnFull.WAITLIST if is_waitlisted else OnFull.REJECT).value,
+    }
 
 
-def _possible_waitlist_position(form: Any) -> int | None:
-    """
-    Return the waitlist position that the student could have; None if there is none.
+def _sentence(preview: Preview) -> str:
+    """Return the sentence about the way in which the student would be enrolled or waitlisted."""
+    [(outcome, event)] = preview.planned_actions
+    assert outcome.enrollment is not None
+    assert event is not None
+    seats = preview.seats[outcome.command.course_id]
+    numbers = {"taken": seats.taken, "capacity": seats.capacity}
+    if outcome.enrollment.status == Status.WAITLISTED:
+        position = {"place": outcome.enrollment.waitlist_position}
+        return _("Would be waitlisted at %(place)s: no seat is free.") % position
+    if COURSE_FULL in event.waived and seats.waiting:
+        return _ahead_of(seats) % {**numbers, "waiting": seats.waiting}
+    if COURSE_FULL in event.waived:
+        return _("Would be enrolled over capacity (%(taken)s of %(capacity)s).") % numbers
+    if seats.capacity is None:
+        return _("Would be enrolled: the course has no limit.")
+    return _("Would be enrolled: a seat is free (%(taken)s of %(capacity)s).") % numbers
 
-    Only for a student who is refused because the course is full, and whose request did not ask for the waitlist.
-    """
-    command, refusals = form.outcome.command, form.outcome.refusals
-    if command.on_full == OnFull.WAITLIST or [refusal.code for refusal in refusals] != [COURSE_FULL]:
-        return None
-    [other] = dry_run([command._replace(on_full=OnFull.WAITLIST)], form.actor)
-    return other.enrollment.waitlist_position if other.changed and other.enrollment else None
+
+def _course_left(preview: Preview) -> dict[str, str]:
+    """Return the sentence about the course that the student leaves for the seat; empty if there is none."""
+    [(outcome, _event)] = preview.planned_actions
+    enrollment = outcome.enrollment
+    if enrollment and enrollment.instead_of:
+        return {"leaves": _("Leaves %(course)s with the promotion.") % {"course": enrollment.instead_of.full_code}}
+    for left in (each.enrollment for each in preview.side_effects if each.event.action == Action.DROP):
+        values = {"course": left.course.full_code, "status": left.get_status_display()}
+        return {"leaves": _("Leaves %(course)s: %(status)s.") % values}
+    return {}
+
+
+def _ahead_of(seats: Seats) -> str:
+    if seats.over:
+        return ngettext(
+            "Would be enrolled over capacity (%(taken)s of %(capacity)s), ahead of %(waiting)s waiting student.",
+            "Would be enrolled over capacity (%(taken)s of %(capacity)s), ahead of %(waiting)s waiting students.",
+            seats.waiting,
+        )
+    return ngettext(
+        "Would be enrolled (%(taken)s of %(capacity)s), ahead of %(waiting)s waiting student.",
+        "Would be enrolled (%(taken)s of %(capacity)s), ahead of %(waiting)s waiting students.",
+        seats.waiting,
+    )
+
+
+def _button(status: str, waived: Sequence[str]) -> str:
+    if status == Status.WAITLISTED:
+        return _("Add to waitlist")
+    return _("Enroll over capacity") if COURSE_FULL in waived else _("Enroll")
+
+
+def message_enrolled(request: HttpRequest, enrollment_admin: Any, pk: int, next_url: str) -> None:
+    """Tell the user the result, the new numbers of the course, and how to undo it: the page returns to ``next_url``."""
+    enrollment = StudentCourse.objects.with_details().get(pk=pk)
+    seats = get_seats(enrollment.course)
+    values = {"student": enrollment.student, "course": enrollment.course, "place": enrollment.waitlist_position}
+    told = _("%(student)s is enrolled in %(course)s.")
+    if enrollment.status == Status.WAITLISTED:
+        told = _("%(student)s is waitlisted at %(place)s in %(course)s.")
+    undo = ""
+    if enrollment_admin.has_bulk_action_permission(request, UNDO):
+        undo = format_html('<a href="{}">{}</a>', action_url("undo", pk, next_url), _("Undo"))
+    messages.success(request, format_html("{} {} {}", told % values, describe_seats(seats), undo))
+
+
+def describe_seats(seats: Seats) -> str:
+    """Return the numbers of a course in a sentence: "Seats: 52 of 51, waitlisted: 7."."""
+    numbers = {"taken": seats.taken, "capacity": seats.capacity, "waiting": seats.waiting}
+    if seats.capacity is None:
+        return _("Enrolled: %(taken)s, no limit.") % numbers
+    if seats.waiting:
+        return _("Seats taken: %(taken)s of %(capacity)s, waitlisted: %(waiting)s.") % numbers
+    return _("Seats taken: %(taken)s of %(capacity)s.") % numbers

@@ -6,32 +6,19 @@ from students.seats import Seats
 
 
 @dataclass(frozen=True, slots=True)
-class BarSegment:
-    """A segment of the bar. Positions and lengths are text, so that they are not localized with a decimal comma."""
-
-    kind: str  # "taken", "over", "free" or "waiting"
-    start: str
-    length: str
-
-
-@dataclass(frozen=True, slots=True)
 class SeatBar:
+    """
+    The bar is the capacity, so a course without a limit has none: ``length`` is then empty.
+
+    ``length`` is the share of the capacity that is taken, as text, so that it is not localized with a decimal comma.
+    """
+
     seats: Seats
-    segments: list[BarSegment]
+    length: str = ""
 
 
 def seat_bar(seats: Seats) -> SeatBar:
-    """Return the bar: seats taken within the capacity, over it, free seats, and then the waitlist."""
-    lengths = {
-        "taken": seats.taken - seats.over,
-        "over": seats.over,
-        "free": seats.free or 0,
-        "waiting": seats.waiting,
-    }
-    total = sum(lengths.values()) or 1
-    segments, start = [], 0
-    for kind, length in lengths.items():
-        if length:
-            segments.append(BarSegment(kind, f"{start / total:.2%}", f"{length / total:.2%}"))
-        start += length
-    return SeatBar(seats, segments)
+    """Return the bar of a course. Over the capacity, all of the bar is taken."""
+    if seats.capacity is None:
+        return SeatBar(seats)
+    return SeatBar(seats, f"{min(seats.taken / seats.capacity, 1) if seats.capacity else 1:.2%}")

@@ -7,15 +7,18 @@ from typing import Any
 from django.db.models import Count, Q
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.dates import WEEKDAYS
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from courses.meetings import DAYS
 from courses.models import Course, Term
 from school.access.row_scope import RowScope, row_scope_of_staff
+from students.admin.actions.bulk_actions import add_row_actions
 from students.admin.dashboard.statistics import current_and_upcoming_terms, current_term
 from students.admin.pages.enroll_panel import EnrollPanel
 from students.admin.tabs import Tab, can_view
-from students.models import ENDED_STATUSES, LEFT_STATUSES, Status, Student, StudentCourse
+from students.models import ENDED_STATUSES, LEFT_STATUSES, Hold, Status, Student, StudentCourse
 
 SCHEDULE = "schedule"
 MAX_PAST = 100  # maximum number of ended enrollments on the page
@@ -30,6 +33,17 @@ class TermSchedule:
     is_current: bool = False
     is_next: bool = False
 
+    @property
+    def week(self) -> list[tuple[Any, list[tuple[dict[str, Any], Course]]]]:
+        """The days on which enrolled courses meet: the name of each, and its meetings with their courses."""
+        courses = [row.course for row in self.enrollments if row.status == Status.ENROLLED]
+        meetings: list[tuple[dict[str, Any], Course]] = [
+            (meeting, course) for course in courses for meeting in course.meetings
+        ]
+        rows = sorted(meetings, key=lambda pair: (DAYS.index(pair[0]["day"]), pair[0]["from"], pair[1].pk))
+        by_day = groupby(rows, key=lambda pair: pair[0]["day"])
+        return [(WEEKDAYS[DAYS.index(day)], list(of_day)) for day, of_day in by_day]
+
 
 class StudentPage(EnrollPanel):
     enrollment_field = "student"
@@ -38,7 +52,7 @@ class StudentPage(EnrollPanel):
     def tabs(self, request: HttpRequest, obj: Student) -> list[Tab]:
         return [Tab(SCHEDULE, _("Courses"))]
 
-    def page_context(self, request: HttpRequest, obj: Student) -> dict[str, Any]:
+    def header_context(self, request: HttpRequest, obj: Student) -> dict[str, Any]:
         status_counts = (
             self.enrollments_of(request, obj)
             .order_by()
@@ -49,16 +63,24 @@ class StudentPage(EnrollPanel):
                 left=Count("pk", filter=Q(status__in=LEFT_STATUSES)),
             )
         )
-        page = super().page_context(request, obj)
-        return {**page, "header_template": "students/pages/student_header.html", "status_counts": status_counts}
+        may_see_holds = obj.has_holds and request.user.has_perm("students.view_hold")
+        return {
+            "header_template": "students/pages/student_header.html",
+            "status_counts": status_counts,
+            "holds": Hold.objects.open().filter(student=obj).select_related("term") if may_see_holds else (),
+        }
 
     def tab_context(self, request: HttpRequest, obj: Student, tab: str) -> dict[str, Any]:
         enrollments = self.enrollments_of(request, obj)
         past_enrollments = list(
             enrollments.filter(status__in=ENDED_STATUSES).order_by("-ended_on", "-pk")[: MAX_PAST + 1]
         )
+        open_enrollments = list(enrollments.open().select_related("instead_of__term"))
+        permitted = self.enrollment_admin.permitted_actions(request) - {"undo"}
+        add_row_actions(open_enrollments, permitted, request.get_full_path())
         return {
-            "by_term": by_term(list(enrollments.open()), row_scope_of_staff(request.user)),
+            "by_term": by_term(open_enrollments, row_scope_of_staff(request.user)),
+            "has_row_actions": bool(permitted),
             "past_enrollments": past_enrollments[:MAX_PAST],
             "has_more_past": len(past_enrollments) > MAX_PAST,
             "can_view_courses": can_view(request, Course),

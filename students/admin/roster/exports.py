@@ -5,11 +5,13 @@ The record of access has each export.
 """
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import path
 from django.utils import timezone
@@ -18,9 +20,11 @@ from django.utils.translation import gettext as _
 from courses.models import Course
 from school.access.access_log import Subject, record_export
 from school.http.csv_response import csv_response
-from school.validators import parse_ids
+from school.identifiers import parse_ids
+from students.admin.as_of import as_of_from_request
 from students.admin.roster.queries import ROSTER_STATUSES, roster_rows, with_waitlist_positions
 from students.admin.tabs import TabbedPage, can_view
+from students.events.as_of import iterate_as_of
 from students.exports import stream_roster_csv
 from students.models import Status, Student, StudentCourseQuerySet
 
@@ -46,21 +50,34 @@ class RosterExports(TabbedPage):
     def roster_csv(self, request: HttpRequest, pk: int) -> Any:
         """Return the roster as the same CSV file as in the API."""
         course, rows = self._course_and_rows(request, pk)
+        try:
+            as_of = as_of_from_request(request)
+        except ValidationError as error:
+            return self._refuse_as_of(request, course, error)
         record_export(request, Subject.ROSTER, course_id=course.pk)
-        lines = stream_roster_csv(with_waitlist_positions(course, rows.iterator(chunk_size=2_000)))
+        if as_of is None:
+            listed = with_waitlist_positions(course, rows.iterator(chunk_size=2_000))
+        else:
+            listed = iterate_as_of(rows.with_details().iterator(chunk_size=2_000), as_of, course.pk)
+        lines = stream_roster_csv(listed)
         return csv_response(lines, f"roster-{course.pk}.csv", with_bom=True)
 
     def roster_print(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Return the roster as a page for printing."""
         course, rows = self._course_and_rows(request, pk)
+        try:
+            as_of = as_of_from_request(request)
+        except ValidationError as error:
+            return self._refuse_as_of(request, course, error)
         record_export(request, Subject.ROSTER, course_id=course.pk)
         status = request.GET.get("status", "open")
         context = {
             "course": course,
-            "rows": list(_print_rows(rows)),
+            "rows": list(_print_rows(rows, as_of, course.pk)),
             "extra_column": {"open": _("Status"), "left": _("Status"), "completed": _("Grade")}.get(status),
             "status": status,
             "now": timezone.now(),
+            "as_of": as_of,
         }
         return render(request, "students/pages/roster_print.html", context)
 
@@ -83,6 +100,10 @@ class RosterExports(TabbedPage):
         lines = "".join(f"{address}\n" for address in dict.fromkeys(addresses))
         return HttpResponse(lines, content_type="text/plain; charset=utf-8")
 
+    def _refuse_as_of(self, request: HttpRequest, course: Course, error: ValidationError) -> HttpResponse:
+        messages.error(request, " ".join(error.messages))
+        return HttpResponseRedirect(self.page_url(course))
+
     def _course_and_rows(self, request: HttpRequest, pk: int) -> tuple[Course, StudentCourseQuerySet]:
         course = self.get_object(request, str(pk))
         if course is None:
@@ -95,8 +116,10 @@ class RosterExports(TabbedPage):
         return course, roster_rows(course, status, request.GET.get("q", ""))
 
 
-def _print_rows(rows: StudentCourseQuerySet) -> Iterator[tuple[str, str, str]]:
+def _print_rows(rows: StudentCourseQuerySet, as_of: datetime | None, course_id: int) -> Iterator[tuple[str, str, str]]:
     """Yield student number, name, and grade or status, as plain strings: building thousands of objects is slow."""
     columns = ("student__student_number", "student__family_name", "student__given_name", "status", "grade")
-    for number, family_name, given_name, status, grade in rows.values_list(*columns):
+    for number, family_name, given_name, status, grade in iterate_as_of(
+        rows.values_list(*columns).iterator(), as_of, course_id
+    ):
         yield number, ", ".join(filter(None, (family_name, given_name))), grade or str(Status(status).label)

@@ -32,7 +32,7 @@ def roster_rows(course: Course, status: str, search: str = "") -> StudentCourseQ
         rows = rows.filter(matches)
     rows = rows.select_related("student", "course__term")
     if status == Status.WAITLISTED:
-        return rows.order_by("waitlisted_at", "pk")
+        return rows.select_related("instead_of__term").order_by("waitlisted_at", "pk")
     return rows.order_by("student__family_name", "student__given_name", "student__student_number", "pk")
 
 

@@ -1,19 +1,21 @@
 """
 Serializers for students and enrollments.
 
-The rules about enrollments are in ``students.enrollment.rules``.
+They check only the format of the input, and ``students.enrollment`` the rules.
 """
 
-from students.api.serializers.enrollments import (
+from students.api.serializers.changes import (
     ChangeSerializer,
     ChangesQuerySerializer,
     ChangesSerializer,
-    EnrollmentEventSerializer,
-    EnrollmentSerializer,
     change_template,
 )
+from students.api.serializers.courses_with_seats import CourseWithSeatsSerializer
+from students.api.serializers.enrollment_events import EnrollmentEventSerializer
+from students.api.serializers.enrollments import EnrollmentSerializer
+from students.api.serializers.holds import HoldSerializer
 from students.api.serializers.requests import CompleteSerializer, EnrollSerializer
-from students.api.serializers.students import CourseWithSeatsSerializer, StudentSerializer
+from students.api.serializers.students import StudentSerializer
 
 __all__ = [
     "ChangeSerializer",
@@ -24,6 +26,7 @@ __all__ = [
     "EnrollSerializer",
     "EnrollmentEventSerializer",
     "EnrollmentSerializer",
+    "HoldSerializer",
     "StudentSerializer",
     "change_template",
 ]

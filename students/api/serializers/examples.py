@@ -8,6 +8,7 @@ STUDENT: dict[str, Any] = {
     "given_name": "Ada",
     "family_name": "Byron",
     "email": "ada@example.edu",
+    "max_credits": None,
     "is_active": True,
 }
 # Request bodies use keys that the demo data does not have, so that they can be sent as they are.
@@ -15,16 +16,34 @@ STUDENT_REQUEST = {
     "student_number": "S-9001",
     "given_name": "Grace",
     "family_name": "Murray",
-    "email": "grace@example.edu",
+    "email": "murray@example.edu",
     "is_active": True,
 }
+STUDENT_REPLACEMENT = {name: value for name, value in STUDENT.items() if name not in ("id", "max_credits")}
+STUDENT_CHANGE = {"email": "byron@example.edu"}
 STUDENT_SUMMARY = {name: STUDENT[name] for name in ("id", "student_number", "given_name", "family_name")}
+HOLD_REQUEST: dict[str, Any] = {
+    "code": "LIBRARY",
+    "until": "2030-12-31",
+}
+HOLD: dict[str, Any] = {
+    "id": 1,
+    **HOLD_REQUEST,
+    "reason": "Overdue",
+    "term": None,
+    "from": None,
+    "placed_at": "2026-08-20T09:15:00.518204Z",
+    "placed_by": "client:library",
+    "released_at": None,
+    "released_by": None,
+}
 COURSE_SUMMARY: dict[str, Any] = {
     "id": 5,
     "code": "MATH-101",
     "name": "Calculus I",
     "level": "introductory",
     "term": "2026F",
+    "section": "",
 }
 COURSE: dict[str, Any] = {
     **COURSE_SUMMARY,
@@ -34,20 +53,25 @@ COURSE: dict[str, Any] = {
     "enrollment_closes_at": None,
     "is_active": True,
     "prerequisites": ["MATH-100"],
+    "credits": None,
+    "meetings": [],
+    "corequisites": [],
     "seats": {"taken": 29, "free": 1, "waiting": 0, "over": 0},
     "warnings": [],
 }
-COURSE_REQUEST = {
-    **{name: value for name, value in COURSE.items() if name not in ("id", "seats", "warnings")},
-    "code": "MATH-150",
-    "prerequisites": ["MATH-101"],
+COURSE_REPLACEMENT = {
+    **{name: value for name, value in COURSE.items() if name not in ("id", "corequisites", "seats", "warnings")},
+    "prerequisites": [],
 }
+COURSE_REQUEST = {**COURSE_REPLACEMENT, "code": "MATH-150", "prerequisites": ["MATH-101"]}
+COURSE_CHANGE = {"capacity": 40}
 ENROLLMENT: dict[str, Any] = {
     "id": 9001,
     "student": STUDENT_SUMMARY,
     "course": COURSE_SUMMARY,
     "status": "enrolled",
     "waitlist_position": None,
+    "instead_of": None,
     "enrolled_on": "2026-09-01",
     "ended_on": None,
     "grade": "",

@@ -5,13 +5,15 @@ from typing import Any
 
 from django.db import transaction
 
-from school.commands.console import SafeCommand
+from school.commands.base import SafeCommand
+from students.privacy.database_vacuum import DATABASE_IN_USE, scrub
 from students.privacy.retention import ERASED, apply_retention
-from students.privacy.scrubbing import DATABASE_IN_USE, scrub
 
 
 class Command(SafeCommand):
     help = "Delete data and erase former students after the retention periods in the RETENTION_… settings."
+    examples = ("apply_retention --dry-run", "apply_retention")
+    interrupted_message = "What is deleted stays deleted. Run the command again to continue."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(

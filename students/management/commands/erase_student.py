@@ -6,18 +6,21 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.db import transaction
 
-from bulk.commands.base import find_user
+from bulk.commands.processing_command import find_user
 from school.access.access_log import Door
-from school.commands.console import SafeCommand, escape_control_characters
+from school.commands.base import SafeCommand
+from school.commands.output import escape_control_characters
 from school.refusals import Refused
 from students.privacy import ErasureResult, erase, erasure_blockers, find_person
-from students.privacy.scrubbing import DATABASE_IN_USE, scrub
+from students.privacy.database_vacuum import DATABASE_IN_USE, scrub
 
 QUESTION = "This permanently deletes the name, email and number of student {number}. Enter {number} to confirm: "
 
 
 class Command(SafeCommand):
     help = "Erase the personal data of a student permanently. Enrollments and their journal are kept under a pseudonym."
+    examples = ('erase_student S-1042 --reason "request of 2026-11-02" --actor registrar',)
+    interrupted_message = "Nothing was erased, unless the command has reported it."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("number", help="The student number.")

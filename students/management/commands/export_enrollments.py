@@ -1,54 +1,50 @@
 """Command that exports enrollments as CSV."""
 
-import csv
-import os
 from argparse import ArgumentParser
-from contextlib import nullcontext
-from io import TextIOBase
-from typing import Any, TextIO
+from datetime import datetime
+from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError
 
-from bulk.files.csv_cells import escape_formulas
+from courses.export_command import TermExportCommand
 from courses.models import Term
-from school.access.access_log import Action, Door, Subject, record
-from school.commands.console import SafeCommand
-from school.commands.private_files import open_private
-from students.exports import HEADER, enrollment_rows
-from students.models import StudentCourse, StudentCourseQuerySet
+from school.refusals import Refused
+from students.as_of_parameter import parse_as_of
+from students.exports import ENROLLMENTS
+from students.models import StudentCourse
 
 
-class Command(SafeCommand):
-    help = "Write enrollments as CSV, with the columns that import_enrollments reads."
+class Command(TermExportCommand):
+    help = (
+        "Write the latest enrollment of each student in each course as CSV, with the columns that import_enrollments "
+        "reads."
+    )
+    examples = (
+        "export_enrollments --term 2026F --output fall.csv --actor registrar",
+        "export_enrollments --term 2026F --as-of census:2026F --output census.csv",
+        "export_enrollments | gzip",
+    )
+    export = ENROLLMENTS
+    every_row = StudentCourse.objects.all()
+    term_path = "course__term__code"
+    term_help = "Export only enrollments in courses of this term."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--term", metavar="CODE", help="Export only courses of this term.")
-        parser.add_argument("--output", metavar="OUT.csv", help="Write to this file instead of standard output.")
+        super().add_arguments(parser)
+        parser.add_argument(
+            "--as-of",
+            metavar="TIME",
+            help="Export the enrollments of an earlier time, by the journal: a date (the end of that day), an instant "
+            "with its offset, or census: and the code of a term.",
+        )
 
-    def handle(self, *, term: str | None, output: str | None, **options: Any) -> None:
-        enrollments = StudentCourse.objects.all()
-        if term is not None:
-            if not Term.objects.filter(code=term).exists():
-                raise CommandError(f"There is no term {term}.")
-            enrollments = enrollments.filter(course__term__code=term)
-        record(Action.EXPORTED, Subject.ENROLLMENTS, Door.COMMAND, scope=term or "")
+    def as_of(self, options: dict[str, Any]) -> datetime | None:
+        if options["as_of"] is None:
+            return None
         try:
-            with open_private(output, newline="") if output else nullcontext(self.stdout.data) as target:
-                _write(target, enrollments)
-                target.flush()
-        except OSError as error:
-            if not output:
-                # Python would print a second error when it flushes standard output at exit.
-                os.dup2(os.open(os.devnull, os.O_WRONLY), self.stdout.fileno())
-            if not isinstance(error, BrokenPipeError):  # the reader closed the pipe, which is not an error
-                raise CommandError(f"Cannot write {output or 'standard output'}: {error.strerror}.") from None
-
-
-def _write(target: TextIOBase | TextIO, enrollments: StudentCourseQuerySet) -> None:
-    writer = csv.writer(target, lineterminator="\n")
-    # Python before 3.13 does not quote a bare carriage return in a cell, and CSV readers reject it unquoted.
-    quoting = csv.writer(target, lineterminator="\n", quoting=csv.QUOTE_ALL)
-    writer.writerow(HEADER)
-    for row in enrollment_rows(enrollments):
-        cells = [escape_formulas(cell) for cell in row]
-        (quoting if any("\r" in cell for cell in cells) else writer).writerow(cells)
+            return parse_as_of(options["as_of"], Term.objects.all())
+        except ValidationError as error:
+            raise CommandError(f"--as-of: {error.message}") from None
+        except Refused as refused:
+            raise CommandError(f"--as-of: {refused}") from None

@@ -6,18 +6,22 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.db import transaction
 
-from bulk.commands.base import find_user
+from bulk.commands.processing_command import find_user
 from school.access.access_log import Action, Door, Subject, record
-from school.commands.console import SafeCommand
-from school.commands.private_files import open_private
+from school.commands.base import SafeCommand
+from school.commands.private_files import private_output
 from school.refusals import Refused
 from students.privacy import collect_personal_data, find_person
-from students.privacy.formats import WRITERS
-from students.privacy.identity import refuse_reason_with_identifier
+from students.privacy.export_formats import WRITERS
+from students.privacy.person_lookup import refuse_reason_with_identifier
 
 
 class Command(SafeCommand):
     help = "Export all stored data about a student. The export is stored in the record of access."
+    examples = (
+        'export_student_data S-1042 --output S-1042.json --reason "request of 2026-11-02" --actor registrar',
+        "export_student_data S-1042 --format html --output S-1042.html",
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("number", help="The student number.")
@@ -42,19 +46,13 @@ class Command(SafeCommand):
             refuse_reason_with_identifier(person, options["reason"])
         except Refused as refused:
             raise CommandError(str(refused)) from None
-        with transaction.atomic():  # no export without a record, and no record of an export that failed
+        # One transaction, so that each export has an entry in the record of access, and a failed export has none.
+        with transaction.atomic():
             about = {"student_id": person.pk, "reason": options["reason"]}
             record(Action.EXPORTED, Subject.STUDENT, Door.COMMAND, actor_id=actor and actor.pk, **about)
             text = WRITERS[options["format"]](collect_personal_data(person))
             if output is None:
                 self.stdout.write(text)
             else:
-                _write(output, text)
-
-
-def _write(output: str, text: str) -> None:
-    try:
-        with open_private(output) as file:
-            file.write(text)
-    except OSError as error:
-        raise CommandError(f"Cannot write {output}: {error.strerror}.") from None
+                with private_output(output) as file:
+                    file.write(text)

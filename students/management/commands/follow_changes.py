@@ -1,9 +1,9 @@
 """Command that prints the change feed as JSON lines and follows it."""
 
-import os
 import time
 from argparse import ArgumentParser
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError
@@ -11,17 +11,24 @@ from django.db import OperationalError
 
 from school.access.access_log import Action, Door, Subject, record
 from school.api.row_json import encode_json
-from school.commands.console import SafeCommand
+from school.commands.base import SafeCommand
+from school.commands.output import escape_control_characters
 from school.refusals import Refused
 from students.api.serializers import change_template
 from students.events.feed import LATEST, read_changes
 
-PAGE = 500  # changes read at a time
+PAGE = 500  # the number of changes that are read at a time
 PAUSE = 0.5  # seconds between two reads when there are no new changes
 
 
 class Command(SafeCommand):
     help = "Print each change of an enrollment as a JSON line with its cursor, and follow new changes."
+    examples = ("follow_changes --once", "follow_changes --from-now", "follow_changes --after CURSOR")
+    exit_codes: ClassVar[Mapping[int, str]] = {
+        0: "all changes are printed (--once), or interrupted",
+        1: "stopped; the message has the reason and the last cursor",
+        2: "the command line is wrong",
+    }
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--after", metavar="CURSOR", default="", help="Start after this cursor.")
@@ -32,14 +39,15 @@ class Command(SafeCommand):
         record(Action.EXPORTED, Subject.ENROLLMENTS, Door.COMMAND)
         cursor = LATEST if from_now else after
         template = change_template()
+        output = self.stdout.data
         try:
             while True:
                 page = read_changes(cursor, PAGE, lambda: template.expressions, shape="full")
                 for entry in page.entries:
                     cursor = entry.cursor
                     change = template.render(None, entry.columns)
-                    self.stdout.write(f'{{"cursor":{encode_json(cursor)},{change[1:]}')
-                self.stdout.flush()
+                    output.write(escape_control_characters(f'{{"cursor":{encode_json(cursor)},{change[1:]}\n'))
+                output.flush()
                 cursor = page.cursor
                 if not page.has_more:
                     if once:
@@ -47,8 +55,6 @@ class Command(SafeCommand):
                     time.sleep(PAUSE)
         except KeyboardInterrupt:
             return
-        except BrokenPipeError:  # the reader closed the pipe; Python would print an error when it flushes at exit
-            os.dup2(os.open(os.devnull, os.O_WRONLY), self.stdout.fileno())
         except (ValidationError, Refused) as error:
             raise CommandError(" ".join(getattr(error, "messages", [str(error)]))) from None
         except OperationalError as error:

@@ -24,8 +24,8 @@ from django.core.management.base import CommandError
 from django.db import DatabaseError, transaction
 from oauth2_provider.generators import generate_client_secret
 
-from courses.api_clients import Credentials, create_api_client
-from school.commands.console import SafeCommand
+from courses.api_client_creation import Credentials, create_api_client
+from school.commands.base import SafeCommand
 from school.models import ApiClient
 from school.refusals import Refused
 from school.server import (
@@ -50,8 +50,8 @@ def demo_keys(path: Path) -> dict[str, str]:
     If the file, the user or the client is missing, or the file and the client disagree, the missing user and client are
     created, both get a new secret, and the file is written again.
     """
-    if (kept := _kept_keys(path)) and _are_good(kept):
-        return kept
+    if (stored_keys := _stored_keys(path)) and _are_valid(stored_keys):
+        return stored_keys
     # Write under another name and rename the complete file: an incomplete file would be worse than none.
     with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f"{path.name}.", delete=False) as draft:
         try:
@@ -66,7 +66,7 @@ def demo_keys(path: Path) -> dict[str, str]:
     return keys
 
 
-def _kept_keys(path: Path) -> dict[str, str] | None:
+def _stored_keys(path: Path) -> dict[str, str] | None:
     try:
         keys = json.loads(path.read_text())
     except (OSError, ValueError):
@@ -75,8 +75,12 @@ def _kept_keys(path: Path) -> dict[str, str] | None:
     return keys if isinstance(keys, dict) and keys.keys() >= names else None
 
 
-def _are_good(keys: dict[str, str]) -> bool:
-    """Return True if the user exists and the client has these credentials. The user's password may have changed."""
+def _are_valid(keys: dict[str, str]) -> bool:
+    """
+    Return True if the user exists and these are the credentials of the client.
+
+    The password is not checked, as the user may have changed it.
+    """
     client = ApiClient.objects.filter(client_id=keys["client_id"]).first()
     has_user = get_user_model().objects.filter(username=STAFF).exists()
     return has_user and client is not None and check_password(keys["client_secret"], client.client_secret)
@@ -94,7 +98,8 @@ def _new_keys() -> dict[str, str]:
         credentials = create_api_client(CLIENT, " ".join(settings.SCOPES))
     else:
         credentials = Credentials(client.client_id, generate_client_secret())
-        client.client_secret = credentials.client_secret  # only a hash of the old secret is stored
+        # A new secret is needed, because only a hash of the old one is stored.
+        client.client_secret = credentials.client_secret
         client.save()
     return {"password": password, "client_id": credentials.client_id, "client_secret": credentials.client_secret}
 
@@ -105,9 +110,11 @@ def _stop(*_: object) -> None:
 
 class Command(SafeCommand):
     help = "Migrate, fill an empty database with demo data, start the server, and print the logins."
+    examples = ("run_demo", "run_demo --port 8080")
+    interrupted_message = "Run the command again to continue."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--port", default="8000")
+        parser.add_argument("--port", default="8000", help="The port to listen on (default: 8000).")
 
     def handle(self, *, port: str, **options: Any) -> None:
         if isinstance(sys.stdout, io.TextIOWrapper):
@@ -135,7 +142,7 @@ class Command(SafeCommand):
             pass
         finally:
             server.terminate()
-            worker.terminate()  # it ends after the current import
+            worker.terminate()  # the worker ends after its current import
             server.wait()
             worker.wait()
         self.stdout.write("\nStopped. The data is kept.")
@@ -143,7 +150,7 @@ class Command(SafeCommand):
             sys.exit(server.returncode)
 
     def _token(self, server: "subprocess.Popen[bytes]", base: str, keys: dict[str, str]) -> str:
-        """Request a token until the server answers; raise ``CommandError`` if it does not start."""
+        """Request a token until the server answers; raise ``CommandError`` if the server does not start in time."""
         basic = b64encode(f"{keys['client_id']}:{keys['client_secret']}".encode()).decode()
         ask = Request(
             f"{base}/oauth/token", data=b"grant_type=client_credentials", headers={"Authorization": f"Basic {basic}"}

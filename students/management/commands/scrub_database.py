@@ -4,8 +4,8 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from school.commands.console import SafeCommand
-from students.privacy.scrubbing import DATABASE_IN_USE, scrub
+from school.commands.base import SafeCommand
+from students.privacy.database_vacuum import DATABASE_IN_USE, scrub
 
 
 class Command(SafeCommand):
@@ -13,6 +13,8 @@ class Command(SafeCommand):
         "Remove erased data from the database files by rewriting the tables. "
         "erase_student and apply_retention do this automatically; run it after erasures in the admin."
     )
+    examples = ("scrub_database",)
+    interrupted_message = "Run the command again."
 
     def handle(self, **options: Any) -> None:
         if not scrub():

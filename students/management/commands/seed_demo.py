@@ -12,20 +12,21 @@ from django.utils import timezone
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TimeElapsedColumn
 
-from bulk.jobs.garbage_collection import infrequent_collection
+from bulk.jobs.gc_tuning import infrequent_collection
 from courses.models import Course
-from school.commands.console import SafeCommand
+from school.commands.base import SafeCommand
 from students.demo import Size, make_demo
 from students.models import Student
 
 
 class Command(SafeCommand):
     help = "Fill an empty database with demo data, all or nothing."
+    examples = ("seed_demo", "seed_demo --students 10000 --courses 500 --enrollments 60000")
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--students", type=int, default=500)
-        parser.add_argument("--courses", type=int, default=80)
-        parser.add_argument("--enrollments", type=int, default=5_000)
+        parser.add_argument("--students", type=int, default=500, help="Number of students (default: 500).")
+        parser.add_argument("--courses", type=int, default=80, help="Number of courses (default: 80).")
+        parser.add_argument("--enrollments", type=int, default=5_000, help="Number of enrollments (default: 5000).")
         parser.add_argument("--if-empty", action="store_true", help="Do nothing if the database has data.")
 
     def handle(self, *, students: int, courses: int, enrollments: int, if_empty: bool, **options: Any) -> None:

@@ -1,0 +1,70 @@
+"""
+Corequisites of courses: the codes of courses that a student takes in the same term, or has passed before.
+
+Two courses may require each other. A limited client sees and changes them like prerequisites.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+
+from django.core.exceptions import ValidationError
+
+from courses.models import Course
+from courses.prerequisites import lock_prerequisites, merge_hidden, unknown_code_refusals
+from school.i18n.stored_messages import translatable as _
+from school.refusals import Refusal
+
+FIELD = "corequisites"
+
+
+def check_corequisites(
+    code: str, codes: Iterable[str], *, course_id: int | None = None, visible: Collection[str] | None = None
+) -> list[str]:
+    """
+    Return the corequisites to store, each once. Raise ``ValidationError`` for unknown codes and for the own code.
+
+    ``course_id`` is the course that is changed. ``visible`` has the codes that the caller sees, None for all. Until the
+    end of the transaction no other transaction can change the codes.
+    """
+    codes = list(dict.fromkeys(codes))
+    if codes:
+        lock_prerequisites()
+    others = Course.objects.exclude(pk__in=[course_id] if course_id else [])
+    seen = [each for each in codes if visible is None or each in visible]
+    known = set(others.filter(code__in=seen).values_list("code", flat=True))
+    unknown = [each for each in codes if each != code and each not in known]
+    refusals = [*([_own_code_refusal(code)] if code in codes else ())]
+    refusals += unknown_code_refusals(unknown, others, visible, FIELD).values()
+    if refusals:
+        raise ValidationError({FIELD: [ValidationError(each.message, code=each.code) for each in refusals]})
+    stored = Course.objects.filter(pk=course_id).values_list(FIELD, flat=True).first() if course_id else []
+    return [str(each) for each in merge_hidden(list(codes), list(stored or []), visible)]
+
+
+def corequisite_refusals(
+    courses: Sequence[Course], is_added_later: Callable[[str], bool], visible: Collection[str] | None = None
+) -> dict[int, list[Refusal]]:
+    """
+    Return the refusals of courses that are about to be saved together, by ``id()``.
+
+    The courses may require each other. ``is_added_later`` says of a code whether the same transaction adds a course
+    with it later. Messages name only ``visible`` codes; None: all.
+    """
+    named = {code for course in courses for code in course.corequisites}
+    if not named:
+        return {}
+    every_course = Course.objects.all()
+    known = set(every_course.filter(code__in=named).values_list("code", flat=True))
+    known |= {course.code for course in courses}
+    unknown = sorted(code for code in named - known if not is_added_later(code))
+    unknown_refusals = unknown_code_refusals(unknown, every_course, visible, FIELD)
+    refusals: dict[int, list[Refusal]] = {}
+    for course in courses:
+        own = [_own_code_refusal(course.code)] if course.code in course.corequisites else []
+        if faults := own + [unknown_refusals[code] for code in course.corequisites if code in unknown_refusals]:
+            refusals[id(course)] = faults
+    return refusals
+
+
+def _own_code_refusal(code: str) -> Refusal:
+    message = _("%(code)s cannot be a corequisite of itself.") % {"code": code}
+    return Refusal("invalid", message, field=FIELD)

@@ -1,0 +1,1 @@
+"""A OneRoster rostering provider: students, courses and enrollments in the words of the standard OneRoster."""

@@ -1,0 +1,1 @@
+"""The REST bindings of OneRoster 1.1 and 1.2."""

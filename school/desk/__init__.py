@@ -1,1 +1,0 @@
-"""The admin's look and behavior: site, theme, row access, deletion and stale forms."""
