@@ -223,6 +223,8 @@ PERIODIC_TASKS = {
     "promote_waitlists": ("students.housekeeping.promote_waitlists", timedelta(minutes=5)),
     "housekeeping": ("students.housekeeping.clean_up", None),
 }
+# The functions of the apps that workers run all the time, each in a thread.
+BACKGROUND_TASKS = ["webhooks.delivery.dispatcher.run"]
 
 # Retention periods of personal data, applied by `manage.py apply_retention`; 0 keeps uploads or students forever.
 RETENTION_ANSWERS_DAYS = env.int("RETENTION_ANSWERS_DAYS", default=1)

@@ -53,24 +53,16 @@ class Sender:
 
     def post(self, target: Target, headers: Mapping[str, str], body: bytes) -> Answer:
         """Send one request, and return its outcome."""
-        try:
-            addresses = resolve(target)
-        except OSError:
-            return Answer(Outcome.NAME)
-        if not addresses or not all(map(is_allowed, addresses)):
-            self.close()
-            return Answer(Outcome.ADDRESS)
         self.is_late, self.deadline = False, time.monotonic() + ANSWER_SECONDS
         try:
-            answer = self._post(target, addresses, headers, body)
+            answer = self._post(target, headers, body)
         except FAILURES as error:
-            self.close()
             answer = Answer(_outcome_of(error))
-        late = self.is_late or time.monotonic() > self.deadline
-        self.deadline = None
-        if late:
+        if self.is_late or time.monotonic() > self.deadline:
+            answer = Answer(Outcome.TIMEOUT)
+        if answer.status is None:
             self.close()
-            return Answer(Outcome.TIMEOUT)
+        self.deadline = None
         return answer
 
     def abort_if_late(self) -> None:
@@ -87,7 +79,13 @@ class Sender:
             self.connection.close()
         self.connection = self.key = None
 
-    def _post(self, target: Target, addresses: Sequence[str], headers: Mapping[str, str], body: bytes) -> Answer:
+    def _post(self, target: Target, headers: Mapping[str, str], body: bytes) -> Answer:
+        try:
+            addresses = resolve(target)
+        except OSError:
+            return Answer(Outcome.NAME)
+        if not addresses or not all(map(is_allowed, addresses)):
+            return Answer(Outcome.ADDRESS)
         if self.key is not None and self.key[0] == target and self.key[1] in addresses:
             try:
                 return self._request(target, headers, body)
@@ -102,6 +100,8 @@ class Sender:
     def _connect(self, target: Target, addresses: Sequence[str]) -> None:
         """Connect to the first of the addresses that accepts the connection."""
         for address in addresses:
+            if self.deadline is not None and time.monotonic() > self.deadline:
+                raise TimeoutError
             if target.is_https:
                 self.connection = HTTPSConnection(
                     address,
