@@ -44,7 +44,7 @@ def parse_target(url: str) -> Target:
         raise ValidationError(_("The URL must not have a fragment (#)."), code="has_fragment")
     if len(url) > MAX_URL or not _URL.fullmatch(url):
         raise ValidationError(
-            _("This is not a URL. Write other characters as %%XX, and an international host name as xn--…."),
+            _("This is not a URL. Percent-encode other characters, and write an international host name as xn--…."),
             code="invalid_url",
         )
     if not parts.hostname or port == 0:

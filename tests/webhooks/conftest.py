@@ -24,7 +24,7 @@ def endpoint_of(db):
 
     def make(receiver, **values):
         endpoint = Endpoint(url=receiver.url, **{"kinds": ["enrollments"], **values})
-        endpoint.plain_secret = register(endpoint)
+        vars(endpoint)["plain_secret"] = register(endpoint)
         return endpoint
 
     return make

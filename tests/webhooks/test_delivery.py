@@ -18,12 +18,12 @@ from students.events.feed import cursor_of
 from students.models import EnrollmentEvent
 from tests.support.factories import CANARY, make_course, make_student
 from tests.support.receiver import OK, receiving, status
-from webhooks import outbox
 from webhooks.delivery import dispatcher, endpoint_run
 from webhooks.delivery.endpoint_run import EndpointRun, LeaseLost, claim
 from webhooks.delivery.retry_schedule import DELAYS, MAX_ATTEMPTS, delay_after
 from webhooks.endpoints import change, pause, ping, replay, resume, rotate
 from webhooks.models import Attempt, AttemptCount, Endpoint, EndpointState, Outcome, PauseReason
+from webhooks.outbox import read_messages
 
 FEED = "/api/v1/changes"
 NOW = datetime(2026, 9, 1, 12, tzinfo=UTC)
@@ -152,8 +152,14 @@ def test_after_the_last_attempt_the_endpoint_is_paused_and_resuming_goes_on(endp
     assert (endpoint.state, endpoint.pause_reason, endpoint.attempts) == (EndpointState.ACTIVE, "", 0)
 
 
+def seconds_after(failures, code=500, header=""):
+    delay = delay_after(failures, code, header, NOW)
+    assert delay is not None
+    return delay.total_seconds()
+
+
 def test_the_schedule_is_that_of_the_documents():
-    assert [delay_after(failures, 500, "", NOW) / DELAYS[failures - 1] for failures in range(1, 10)] == [
+    assert [seconds_after(failures) / DELAYS[failures - 1].total_seconds() for failures in range(1, 10)] == [
         pytest.approx(1, abs=0.1)
     ] * 9
     assert [int(each.total_seconds()) for each in DELAYS] == [
@@ -180,7 +186,7 @@ def test_the_schedule_is_that_of_the_documents():
     ],
 )
 def test_retry_after_makes_a_delay_longer_up_to_an_hour(code, header, seconds):
-    assert delay_after(1, code, header, NOW).total_seconds() == pytest.approx(seconds, rel=0.1)
+    assert seconds_after(1, code, header) == pytest.approx(seconds, rel=0.1)
 
 
 def test_410_pauses_at_once(endpoint_of, deliver, enroll_students):
@@ -233,8 +239,8 @@ def test_a_replay_from_the_beginning(endpoint_of, deliver, enroll_students):
     assert delivered(receiver) == ids_in_journal()
 
 
-def test_a_replay_during_a_delivery_is_not_lost(endpoint_of, deliver, enroll_students):
-    first = []
+def test_a_replay_during_a_delivery_is_not_lost(endpoint_of, deliver, enroll_students, monkeypatch):
+    first: list[bool] = []
     with receiving() as receiver:
         endpoint = endpoint_of(receiver)
 
@@ -248,7 +254,7 @@ def test_a_replay_during_a_delivery_is_not_lost(endpoint_of, deliver, enroll_stu
         run = EndpointRun(endpoint.pk, "me", lambda: True)
         assert claim(Endpoint.objects.get(), "me") is True
         send = run.sender.post
-        run.sender.post = lambda *arguments: answer() and send(*arguments)
+        monkeypatch.setattr(run.sender, "post", lambda *arguments: answer() and send(*arguments))
         run.run()
         deliver(endpoint)
     assert delivered(receiver) == ids_in_journal() * 2
@@ -372,7 +378,7 @@ def test_only_one_worker_gets_a_lease(endpoint_of):
     assert [claim(each, f"worker {number}") for number, each in enumerate(seen)] == [True, False]
 
 
-def test_a_worker_that_lost_its_lease_saves_nothing(endpoint_of, enroll_students):
+def test_a_worker_that_lost_its_lease_saves_nothing(endpoint_of, enroll_students, monkeypatch):
     with receiving() as receiver:
         endpoint = endpoint_of(receiver)
         enroll_students(2)
@@ -384,7 +390,7 @@ def test_a_worker_that_lost_its_lease_saves_nothing(endpoint_of, enroll_students
             Endpoint.objects.update(lease_owner="another")
             return send(*arguments)
 
-        run.sender.post = post
+        monkeypatch.setattr(run.sender, "post", post)
         with pytest.raises(LeaseLost):
             run.run()
     endpoint.refresh_from_db()
@@ -397,13 +403,13 @@ def test_a_process_that_stood_still_sends_nothing(endpoint_of, enroll_students, 
         enroll_students(1)
         claim(Endpoint.objects.get(), "me")
         run = EndpointRun(endpoint.pk, "me", lambda: True)
-        real, began = outbox.read_changes, time.monotonic
+        began = time.monotonic
 
-        def read_after_a_minute(*arguments, **options):
+        def read_after_a_minute(*arguments):
             monkeypatch.setattr(time, "monotonic", lambda: began() + 60)
-            return real(*arguments, **options)
+            return read_messages(*arguments)
 
-        monkeypatch.setattr(outbox, "read_changes", read_after_a_minute)
+        monkeypatch.setattr(endpoint_run, "read_messages", read_after_a_minute)
         with pytest.raises(LeaseLost):
             run.run()
     assert receiver.requests == []
@@ -439,12 +445,11 @@ def test_the_error_of_one_endpoint_does_not_stop_the_others(endpoint_of, deliver
     with receiving() as receiver:
         broken, working = endpoint_of(receiver), endpoint_of(receiver)
         enroll_students(1)
-        real = endpoint_run.read_messages
 
         def read(endpoint, limit):
             if endpoint.pk == broken.pk:
                 raise RuntimeError
-            return real(endpoint, limit)
+            return read_messages(endpoint, limit)
 
         monkeypatch.setattr(endpoint_run, "read_messages", read)
         deliver()
