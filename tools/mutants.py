@@ -1718,7 +1718,7 @@ GUARDS = [
         "OneRoster: the journal is published only up to its safe watermark",
         POSTGRESQL,
         "tests/oneroster/test_publishing.py::test_a_late_commit_is_not_missed",
-        instead("oneroster/publishing.py", "    watermark = safe_watermark()\n", "    watermark = None\n"),
+        instead("oneroster/publishing.py", "    watermark = JOURNAL.safe_watermark()\n", "    watermark = None\n"),
     ),
     Mutant(
         "OneRoster: the permission to export files in the admin",

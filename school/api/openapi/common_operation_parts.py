@@ -113,8 +113,10 @@ def add_common_parts(operation: dict[str, Any], view: Any, method: str) -> None:
     responses["default"] = _default_response()
     for status, response in responses.items():
         response["description"] = response.get("description") or HTTPStatus(int(status)).phrase
-        _describe_header(response, "X-Request-ID", "The id of the request, also in problems and in the log.")
         if status == "default":  # every response has them, but naming them in each would be long
+            _describe_header(
+                response, "X-Request-ID", "In every response: the id of the request, also in problems and in the log."
+            )
             _describe_header(response, "RateLimit-Policy", "In every response: q requests in w seconds.")
             _describe_header(
                 response,
