@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from django.utils import timezone
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from students.events.journal import safe_watermark
+from students.events.journal import JOURNAL
 from students.models import EnrollmentEvent
 
 
@@ -19,7 +19,7 @@ def feed_metrics() -> Iterator[Metric]:
 
 
 def _feed_lag_seconds() -> float:
-    watermark = safe_watermark()
+    watermark = JOURNAL.safe_watermark()
     if watermark is None:
         return 0
     waiting = EnrollmentEvent.objects.filter(pk__gt=watermark).order_by("pk").values_list("at", flat=True).first()

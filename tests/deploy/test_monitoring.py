@@ -184,13 +184,13 @@ def test_the_feed_lags_while_an_older_transaction_is_open(client, settings, acto
     settings.METRICS_TOKEN = "tell me"
     import psycopg
 
-    from students.events.journal import MARKER_CLASS, SET_WRITE_MARKER
+    from students.events.journal import JOURNAL
 
     course = make_course()
     enroll(student_id=make_student().pk, course_id=course.pk, actor=actor)
     before = samples(client)["school_feed_lag_seconds"]
     with psycopg.connect(**connection.get_connection_params()) as other:
-        other.execute(SET_WRITE_MARKER, [MARKER_CLASS << 48])
+        other.execute(*JOURNAL.set_marker)
         enroll(student_id=make_student().pk, course_id=course.pk, actor=actor)
         during = samples(client)["school_feed_lag_seconds"]
 

@@ -95,13 +95,23 @@ def rows_of_migrations() -> dict[str, list[tuple[Any, ...]]]:
 
 def empty_tables() -> None:
     """Return the database to its state after the migrations. Only tables with other rows are written."""
+    while changed := _changed_tables():  # again, because triggers note the deletions in a table
+        _restore(changed)
+
+
+def _changed_tables() -> set[str]:
     known = rows_of_migrations()
     changed = set(_tables_with_rows()) - set(known)
-    if any(_rows(table) != rows for table, rows in known.items()):
-        changed |= set(known)
+    return changed | set(known) if any(_rows(table) != rows for table, rows in known.items()) else changed
+
+
+def _restore(changed: set[str]) -> None:
+    known = rows_of_migrations()
     with transaction.atomic(), connection.cursor() as cursor:
         for table in sorted(changed, key=lambda table: table not in APPEND_ONLY):
             _delete_all(cursor, table)
+        if connection.vendor == "sqlite":  # the next ids follow those of the migrations
+            cursor.executemany("DELETE FROM sqlite_sequence WHERE name = %s", [(table,) for table in changed])
         for table in changed & set(known):
             marks = ", ".join(["%s"] * len(known[table][0]))
             cursor.executemany(f"INSERT INTO {table} VALUES ({marks})", known[table])

@@ -31,7 +31,7 @@ from tests.support.factories import make_course, make_student, make_term
 ROOT = Path(settings.BASE_DIR)
 DOCS = ROOT / "docs"
 API = DOCS / "api"
-PARTS = ("school", "bulk", "courses", "students", "oneroster")
+PARTS = ("school", "bulk", "courses", "students", "oneroster", "webhooks")
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
 HOST = "127.0.0.1:8000"
 PAGING = {"cursor", "page_size", "search", "ordering", "fields", "expand"}

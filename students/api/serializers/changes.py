@@ -3,37 +3,125 @@
 from functools import cache
 from typing import Any
 
+from django.utils.translation import gettext as translate
 from django.utils.translation import gettext_lazy as _
+from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
-from courses.api.serializers import CourseSummarySerializer
+from courses.api.serializers import CourseSerializer, CourseSummarySerializer, TermSerializer
+from courses.models import Course, Term
 from school.api.fields import QueryIntegerField
 from school.api.openapi.example_decorators import example
 from school.api.row_json import RowTemplate, row_template
 from school.api.serializers import KnownFieldsSerializer
 from students.api.serializers import examples
 from students.api.serializers.enrollment_events import EnrollmentEventSerializer
-from students.api.serializers.students import StudentSummarySerializer
+from students.api.serializers.students import StudentSerializer, StudentSummarySerializer
+from students.events.kinds import KINDS, Kind
+from students.models import Student
 
 
 class ChangeSerializer(EnrollmentEventSerializer):
-    """A journal entry, with its enrollment, student and course."""
+    """A journal entry, with its enrollment, student and course. ``type`` is only in the feed of several kinds."""
 
+    type = serializers.CharField(required=False)
     enrollment = serializers.IntegerField(
         source="enrollment_id", read_only=True, help_text=_("The id of the enrollment.")
     )
     student = StudentSummarySerializer(source="enrollment.student", read_only=True)
     course = CourseSummarySerializer(source="enrollment.course", read_only=True)
+    annotated = {"type": "type"}
 
     class Meta(EnrollmentEventSerializer.Meta):
-        fields = ["id", "enrollment", "student", "course", *EnrollmentEventSerializer.Meta.fields[1:]]
+        fields = ["type", "id", "enrollment", "student", "course", *EnrollmentEventSerializer.Meta.fields[1:]]
         read_only_fields = fields
 
 
 @cache
 def change_template(*, is_limited: bool = False) -> RowTemplate:
     """Return the template of an entry in the change feed."""
-    return row_template(ChangeSerializer(), is_limited=is_limited)
+    serializer = ChangeSerializer()
+    del serializer.fields["type"]
+    return row_template(serializer, is_limited=is_limited)
+
+
+class AnonymousChangeSerializer(ChangeSerializer):
+    """A journal entry without the number and the names of the student."""
+
+    class AnonymousStudentSerializer(serializers.ModelSerializer[Student]):
+        class Meta:
+            model = Student
+            fields = ["id"]
+
+    student = AnonymousStudentSerializer(source="enrollment.student", read_only=True)  # type: ignore[assignment]
+
+
+class VersionSerializer(serializers.Serializer[Any]):
+    """A version in the history of an object. The object has the fields with which the API shows it."""
+
+    type = serializers.CharField()
+    id = serializers.IntegerField(source="history_id")
+    action = serializers.CharField()
+    at = serializers.DateTimeField(source="history_date")
+    actor: Any = serializers.SlugRelatedField(
+        "username", source="history_user", read_only=True, allow_null=True, help_text="A user name."
+    )
+    annotated = {"type": "type", "action": "action"}
+
+
+@extend_schema_serializer(component_name="StudentChange")
+class StudentVersionSerializer(VersionSerializer):
+    student = StudentSerializer(source="*")
+
+    class Meta:
+        model = Student.history.model
+
+
+class CourseOfVersionSerializer(CourseSerializer):
+    annotated = {"term": "term_code"}
+
+
+@extend_schema_serializer(component_name="CourseChange")
+class CourseVersionSerializer(VersionSerializer):
+    course = CourseOfVersionSerializer(source="*")
+
+    class Meta:
+        model = Course.history.model
+
+
+@extend_schema_serializer(component_name="TermChange")
+class TermVersionSerializer(VersionSerializer):
+    term = TermSerializer(source="*")
+
+    class Meta:
+        model = Term.history.model
+
+
+LINES = {
+    "enrollments": ChangeSerializer,
+    "students": StudentVersionSerializer,
+    "courses": CourseVersionSerializer,
+    "terms": TermVersionSerializer,
+}
+
+
+@cache
+def line_template(kind: str, *, is_limited: bool = False, with_names: bool = True) -> RowTemplate:
+    """Return the template of a line in the feed of several kinds."""
+    serializer: Any = LINES[kind] if with_names or kind != "enrollments" else AnonymousChangeSerializer
+    return row_template(serializer(), is_limited=is_limited)
+
+
+@extend_schema_field(
+    PolymorphicProxySerializer(
+        "ChangeOfAnyKind",
+        serializers=[ChangeSerializer, StudentVersionSerializer, CourseVersionSerializer, TermVersionSerializer],
+        resource_type_field_name=None,
+        many=True,
+    )
+)
+class LinesField(serializers.Field[Any, Any, Any, Any]):
+    """The lines of a page."""
 
 
 @example(examples.CHANGES)
@@ -44,12 +132,25 @@ class ChangesSerializer(serializers.Serializer[Any]):
         help_text=_("The cursor for the next request, to send as `after`. It can be stored.")
     )
     has_more = serializers.BooleanField(help_text=_("True if there are more changes that can be read immediately."))
-    results = ChangeSerializer(many=True, source="events")
+    results = LinesField()
+
+
+@extend_schema_field({"type": "array", "items": {"type": "string"}})
+class KindsField(serializers.Field[list[Kind], Any, Any, Any]):
+    """The names of kinds, separated by commas."""
+
+    def to_internal_value(self, data: Any) -> list[Kind]:
+        names = str(data).split(",")
+        if set(names) - set(KINDS):
+            message = translate("Choose from: %(names)s.") % {"names": ", ".join(KINDS)}
+            raise serializers.ValidationError(message, code="invalid_choice")
+        return [kind for kind in KINDS.values() if kind.name in names]
 
 
 class ChangesQuerySerializer(KnownFieldsSerializer):
-    """The query parameters of the change feed."""
+    """The query parameters of the change feed. Without ``kinds`` it has enrollments only."""
 
+    kinds = KindsField(default=None)
     after = serializers.CharField(
         trim_whitespace=False,
         default="",
