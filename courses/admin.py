@@ -21,7 +21,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 from bulk.admin.list_export import ListExport
 from courses.copy_page import CopyCourses
 from courses.corequisites import check_corequisites
-from courses.exports import COURSES, TERMS
+from courses.exports import COURSES, GRADES, TERMS
 from courses.grades import table_refusals
 from courses.meetings import format_meetings, parse_meetings
 from courses.models import Course, CourseStaff, Grade, Term
@@ -214,9 +214,10 @@ class GradeForm(forms.ModelForm):
         return cleaned
 
 
-class GradeAdmin(SimpleHistoryAdmin, ModelAdmin):
+class GradeAdmin(ListExport, SimpleHistoryAdmin, ModelAdmin):
     """The admin of grades without students. ``students.admin`` registers a subclass that promotes students."""
 
+    list_export = GRADES
     list_display = ["code", "passes", "rank"]
     search_fields = ["code"]
     form = GradeForm

@@ -25,7 +25,20 @@ from tests.support.postgres import find_binaries, temporary_server
 
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = (
-    *("bench", "bulk", "courses", "docs", "locale", "oneroster", "school", "stress", "students", "tests", "tools"),
+    *(
+        "bench",
+        "bulk",
+        "courses",
+        "docs",
+        "locale",
+        "oneroster",
+        "school",
+        "stress",
+        "students",
+        "tests",
+        "tools",
+        "webhooks",
+    ),
     *("manage.py", "pyproject.toml"),
 )
 SQLITE, POSTGRESQL = "SQLite", "PostgreSQL"

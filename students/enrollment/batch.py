@@ -38,6 +38,7 @@ class EnrollmentBatch:
     swapped: list[EnrollmentEvent] = field(default_factory=list)  # the ends of enrollments that others replace
     decision_cache: dict[Hashable, Decision] = field(default_factory=dict)
     row_templates: dict[Hashable, tuple[StudentCourse, EnrollmentEvent]] = field(default_factory=dict)
+    independent: dict[int, bool] = field(default_factory=dict)  # see ``_is_independent``
 
     def decide(self, command: EnrollmentCommand, *, promoting: bool = True) -> None:
         """
@@ -101,21 +102,26 @@ class EnrollmentBatch:
         its waitlist is empty.
         ``tests/students/test_plain.py`` checks that the rules read nothing else for these commands.
         """
-        context = self.context
-        course = context.courses.get(command.course_id)
+        context, course_id = self.context, command.course_id
+        if command.action != Action.ENROLL:
+            return False
+        if course_id not in self.independent:
+            self.independent[course_id] = self._is_independent(course_id)
         return (
-            command.action == Action.ENROLL
-            and course is not None
+            self.independent[course_id]
             and not command.waived_codes
             and command.if_version is None
             and command.instead_of is None
-            and not course.prerequisites
-            and not context.depends_on_other_courses(course.pk)
-            and not context.waitlist_lengths[command.course_id]
+            and not context.waitlist_lengths[course_id]
             and command.key not in context.latest_enrollments
             and command.student_id in context.student_is_active
             and command.student_id not in context.holds
         )
+
+    def _is_independent(self, course_id: int) -> bool:
+        """Return True if no rule of a known course reads what the student has in other courses."""
+        course = self.context.courses.get(course_id)
+        return bool(course and not course.prerequisites and not self.context.depends_on_other_courses(course_id))
 
     def _decide_cached(self, command: EnrollmentCommand) -> None:
         """Decide as ``decide`` does, but evaluate the rules only once for all commands with the same decision."""

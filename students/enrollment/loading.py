@@ -22,7 +22,7 @@ from school.db.compiled_queries import PreparedQuery, run_pipeline
 from school.db.fast_model_instances import instances_from_rows
 from students.enrollment.actor_context import ActorContext
 from students.enrollment.commands import EnrollmentCommand
-from students.enrollment.decision_context import SYSTEM_ACTIONS, DecisionContext
+from students.enrollment.decision_context import SYSTEM_ACTIONS, DecisionContext, EnrollmentKey
 from students.enrollment.other_courses_loading import (
     dependent_waits,
     leaving_students,
@@ -106,7 +106,8 @@ def lock_and_load(
     )
     waits = {course.pk for course in locked_courses} - course_ids_to_load
     _store_seat_counts(counts, context)
-    _store_seat_counts(SEAT_COUNTS(list(waits - context.courses.keys())), context)
+    if waits:
+        _store_seat_counts(SEAT_COUNTS(list(waits - context.courses.keys())), context)
     context.courses.update((course.pk, course) for course in locked_courses)
     _store_waits(commands, context, waits)
     course_ids_to_load |= waits
@@ -176,11 +177,17 @@ def _load_remaining_facts(
     return missing | _courses_by_restored_grades(commands, context)
 
 
-def _course_ids_to_load(commands: Iterable[EnrollmentCommand], context: DecisionContext) -> set[int]:
+def _course_ids_to_load(commands: Collection[EnrollmentCommand], context: DecisionContext) -> set[int]:
     """Return the ids of the commands' courses, and of other courses for which they may qualify waitlisted students."""
     _load_other_waitlists(commands, context)
     others = (course_id for courses in context.other_waitlists.values() for course_id in courses)
-    return {*(course_id for command in commands for _student, course_id in command.keys), *others}
+    return {*(course_id for _student, course_id in _keys(commands)), *others}
+
+
+def _keys(commands: Collection[EnrollmentCommand]) -> set[EnrollmentKey]:
+    """Return the ids of student and course of each enrollment that the commands may change."""
+    keys = {(command.student_id, command.course_id) for command in commands}
+    return keys | {(each.student_id, each.instead_of) for each in commands if each.instead_of is not None}
 
 
 def courses_with_qualifiable_students(student_ids: Iterable[int] | None = None) -> list[int]:
@@ -284,7 +291,7 @@ def _student_queries(
     commands: Collection[EnrollmentCommand], context: DecisionContext, students: PreparedQuery[Student]
 ) -> Iterator[tuple[PreparedQuery[Any], Sequence[Any]]]:
     """Yield the queries about the students of the commands: their enrollments in the courses, and the students."""
-    keys = {key for command in commands for key in command.keys}
+    keys = _keys(commands)
     id_lists = [key[0] for key in keys], [key[1] for key in keys]
     if context.partial_rows:
         yield LATEST_PARTIAL_ROWS, id_lists
@@ -300,7 +307,7 @@ def _store_students(
     students: Collection[Student] = (),
 ) -> None:
     """Store the results in the context, and set the enrollments' course and student."""
-    keys = {key for command in commands for key in command.keys}
+    keys = _keys(commands)
     rows = (
         instances_from_rows(StudentCourse, DECISION_COLUMNS, enrollments) if context.partial_rows else iter(enrollments)
     )
@@ -321,7 +328,7 @@ def _store_students(
         held = {pk for pk, student in context.students.items() if student.has_holds}
     context.student_is_active |= {student.pk: student.is_active for student in waitlisted_students}
     held |= {student.pk for student in waitlisted_students if student.has_holds}
-    context.holds = Hold.objects.open_by_student(held)
+    context.holds = Hold.objects.open_by_student(held) if held else {}
 
 
 def _load_completed(context: DecisionContext, course_ids_to_load: set[int], row_scope: RowScope | None) -> None:

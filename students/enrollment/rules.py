@@ -5,6 +5,7 @@ A rule returns the reasons why the command is refused: one, several or none. It 
 nothing, and uses the time of the context. All rules of an action are evaluated, so that a refusal lists all reasons.
 """
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from django.utils.translation import gettext_lazy
@@ -343,7 +344,8 @@ def evaluate(command: EnrollmentCommand, context: DecisionContext) -> Decision:
     objections = validate_waiver(command.waived_codes, command.reason, context.may_waive) if waives_now else []
     if is_noop(command, context):
         return Decision(tuple(objections))
-    with context.without(command.student_id, context.course_to_leave(command)):
+    leaves = context.course_to_leave(command)
+    with nullcontext() if leaves is None else context.without(command.student_id, leaves):
         refusals = [refusal for each in RULES[command.action] for refusal in each(command, context)]
     waived = command.waived_codes & WAIVABLE_CODES
     return Decision(

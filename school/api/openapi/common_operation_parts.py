@@ -75,6 +75,7 @@ CREATED_OBJECTS = {
     "course_id": "code:MATH-150@2026F",
     "term_id": "code:2030F",
     "grade_id": "code:E",
+    "id": "1",  # a webhook
 }
 # Optional parameters have no ``example``: the page for trying out the API would send it with each request.
 SAMPLE_VALUES = {
