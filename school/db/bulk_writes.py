@@ -74,7 +74,7 @@ def update_many(objects: Sequence[models.Model], names: Sequence[str]) -> None:
     Update the named fields of existing rows of one model.
 
     Does the same as ``bulk_update``, which takes quadratic time because it writes a CASE for every row and field. The
-    fields must hold texts, numbers, dates or datetimes.
+    fields must hold texts, numbers, dates, datetimes or JSON documents.
     """
     if not objects:
         return
@@ -82,7 +82,7 @@ def update_many(objects: Sequence[models.Model], names: Sequence[str]) -> None:
     statement, fields = _update_statement(model, tuple(names))
     columns_of = [(field, [getattr(instance, field.attname) for instance in objects]) for field in fields]
     if ON_POSTGRESQL:
-        run_statement(statement, [_array_literal(values) for _field, values in columns_of])
+        run_statement(statement, [_array_literal(field, values) for field, values in columns_of])
         return
     columns = [[field.get_db_prep_save(value, connection) for value in values] for field, values in columns_of]
     with connection.cursor() as cursor:
@@ -112,8 +112,10 @@ def _array_type(field: Any) -> str:
     return "text" if isinstance(field, models.CharField | models.TextField) else str(field.db_type(connection))
 
 
-def _array_literal(values: Sequence[Any]) -> str:
-    """Return the values as a PostgreSQL array literal."""
+def _array_literal(field: Any, values: Sequence[Any]) -> str:
+    """Return the values of a field as a PostgreSQL array literal."""
+    if isinstance(field, models.JSONField):
+        values = [json.dumps(value, cls=DjangoJSONEncoder) for value in values]
     return f"{{{','.join(_format_distinct(values, format_value=_quote_element))}}}"
 
 
