@@ -12,7 +12,7 @@ from school.db.fast_model_instances import clone_instance
 from school.i18n.stored_messages import in_english, join_messages, parts_to_json
 from students.enrollment.actor_context import ActorContext
 from students.enrollment.commands import EnrollmentCommand
-from students.enrollment.decision_context import SEAT_FREEING_ACTIONS, SYSTEM_ACTIONS, DecisionContext, EnrollmentKey
+from students.enrollment.decision_context import SYSTEM_ACTIONS, DecisionContext, EnrollmentKey
 from students.enrollment.outcome_logging import count_metrics, report_outcomes
 from students.enrollment.outcomes import Outcome
 from students.enrollment.promotion_candidates import iter_promotion_candidates
@@ -60,8 +60,7 @@ class EnrollmentBatch:
             course_ids = [command.course_id]
             if replaced:
                 course_ids.append(replaced.course_id)
-            if replaced or command.action in SEAT_FREEING_ACTIONS:
-                course_ids += self.context.other_waitlists.get(command.student_id, ())
+            course_ids += self.context.other_waitlists.get(command.student_id, ())
             for course_id in course_ids:
                 if course_id not in self.context.before_waitlist:
                     self.promote(course_id)
@@ -98,8 +97,8 @@ class EnrollmentBatch:
         Return True if the decision depends only on the course, ``student.is_active`` and ``command.on_full``.
 
         This is true for most commands of most batches: an enrollment without a waiver, of a student who has no hold and
-        no earlier enrollment in the course, if no rule of the course reads what the student has in other courses and
-        its waitlist is empty.
+        no earlier enrollment in the course and waits for no course with corequisites, if no rule of the course reads
+        what the student has in other courses and its waitlist is empty.
         ``tests/students/test_plain.py`` checks that the rules read nothing else for these commands.
         """
         context, course_id = self.context, command.course_id
@@ -116,6 +115,7 @@ class EnrollmentBatch:
             and command.key not in context.latest_enrollments
             and command.student_id in context.student_is_active
             and command.student_id not in context.holds
+            and command.student_id not in context.other_waitlists
         )
 
     def _is_independent(self, course_id: int) -> bool:

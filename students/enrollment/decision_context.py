@@ -1,10 +1,11 @@
 """The facts on which decisions depend, updated with each decision. ``students.enrollment.loading`` reads them."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import partial
 
 from django.utils import timezone
 from django.utils.functional import cached_property
@@ -79,8 +80,8 @@ class DecisionContext:
     other_courses: OtherCourses = field(default_factory=OtherCourses)
     requested: frozenset[tuple[int, str, int | None]] = frozenset()
     with_sections: set[int] = field(default_factory=set)
-    completed: Counter[tuple[int, str]] = field(default_factory=Counter)
-    completed_with: Counter[tuple[int, str, str]] = field(default_factory=Counter)
+    completed: dict[tuple[int, str], int] = field(default_factory=partial(defaultdict, int))
+    completed_with: dict[tuple[int, str, str], int] = field(default_factory=partial(defaultdict, int))
     grades: GradeTable | None = None
     visible_codes: frozenset[str] | None = None
 

@@ -346,7 +346,9 @@ def evaluate(command: EnrollmentCommand, context: DecisionContext) -> Decision:
         return Decision(tuple(objections))
     leaves = context.course_to_leave(command)
     with nullcontext() if leaves is None else context.without(command.student_id, leaves):
-        refusals = [refusal for each in RULES[command.action] for refusal in each(command, context)]
+        # The checks are called directly, because most of them find nothing.
+        found = [(each, messages) for each in RULES[command.action] if (messages := each.check(command, context))]
+        refusals = [refusal for each, messages in found for refusal in each.refusals(messages)]
     waived = command.waived_codes & WAIVABLE_CODES
     return Decision(
         (*objections, *(refusal for refusal in refusals if refusal.code not in waived)),
