@@ -21,6 +21,10 @@ from students.enrollment.transitions import is_noop, is_unconditional_noop, next
 from students.events import journal
 from students.models import Action, Channel, EnrollmentEvent, Status, StudentCourse
 
+# Reading a member of an enumeration takes 0.3 µs in Python 3.11, and these are read for each command.
+ENROLL, UNDO = Action.ENROLL, Action.UNDO
+ENROLLED, WAITLISTED = Status.ENROLLED, Status.WAITLISTED
+
 EVENT_TEMPLATE = EnrollmentEvent()
 UPDATE_FIELDS = ("status", *journal.TRACKED_FIELDS, "version", "updated_at")
 
@@ -80,7 +84,7 @@ class EnrollmentBatch:
         A command that relied on another one is refused if that one gave no seat.
         """
         courses = self.context.courses
-        enrolling = [each for each in commands if each.action == Action.ENROLL and each.course_id in courses]
+        enrolling = [each for each in commands if each.action == ENROLL and each.course_id in courses]
         requested = ((each.student_id, courses[each.course_id]) for each in enrolling)
         self.context.requested = frozenset((student, course.code, course.term_id) for student, course in requested)
         self.decide_all(commands)
@@ -102,7 +106,7 @@ class EnrollmentBatch:
         ``tests/students/test_plain.py`` checks that the rules read nothing else for these commands.
         """
         context, course_id = self.context, command.course_id
-        if command.action != Action.ENROLL:
+        if command.action != ENROLL:
             return False
         if course_id not in self.independent:
             self.independent[course_id] = self._is_independent(course_id)
@@ -148,7 +152,7 @@ class EnrollmentBatch:
         else:
             self._apply(command, decision)
             enrollment = context.latest_enrollments[command.key]
-            if enrollment.status == Status.ENROLLED:
+            if enrollment.status == ENROLLED:
                 self.row_templates[template_key] = clone_instance(enrollment), clone_instance(self.events[-1])
         self.outcomes.append(Outcome(command, enrollment, True, created=True))
 
@@ -189,7 +193,7 @@ class EnrollmentBatch:
                     self._end(replaced, by_system=True)
                     freed += [replaced.course_id, *self.context.other_waitlists.get(waiter.student_id, ())]
                 values = {"enrolled_on": self.context.today, "instead_of_id": None}
-                self._update(waiter, Status.ENROLLED, values, Action.PROMOTE, decision)
+                self._update(waiter, ENROLLED, values, Action.PROMOTE, decision)
                 continue
             key = waiter.student_id, course_id
             codes = decision.refusal_codes
@@ -207,7 +211,7 @@ class EnrollmentBatch:
 
         A student who waits with a wish to leave another course leaves it, too, if the command gives a seat.
         """
-        if command.action != Action.ENROLL or next_status(command, self.context) != Status.ENROLLED:
+        if command.action != ENROLL or next_status(command, self.context) != ENROLLED:
             return None
         replaced = self.context.replaced(command.student_id, self.context.course_to_leave(command))
         if replaced:
@@ -253,7 +257,7 @@ class EnrollmentBatch:
     def _apply(self, command: EnrollmentCommand, decision: Decision) -> bool:
         """Change the enrollment of the command, or create one. Return True if one was created."""
         enrollment, status = self.context.latest_enrollments.get(command.key), next_status(command, self.context)
-        is_new = command.action == Action.ENROLL and (enrollment is None or not enrollment.is_open)
+        is_new = command.action == ENROLL and (enrollment is None or not enrollment.is_open)
         if is_new:
             enrollment = StudentCourse(
                 student_id=command.student_id, course_id=command.course_id, version=0, created_at=self.context.now
@@ -262,20 +266,18 @@ class EnrollmentBatch:
             self.created.append(enrollment)
         assert enrollment is not None  # the rules refuse every other action for a student who has no enrollment
         fields = (
-            self._restored_values(command)
-            if command.action == Action.UNDO
-            else self._new_values(command, enrollment, status)
+            self._restored_values(command) if command.action == UNDO else self._new_values(command, enrollment, status)
         )
         self._update(enrollment, status, fields, command.action, decision, command.reason)
-        if status == Status.WAITLISTED:
+        if status == WAITLISTED:
             enrollment.annotated_waitlist_position = self.context.waitlist_lengths[command.course_id]
         return is_new
 
     def _new_values(self, command: EnrollmentCommand, enrollment: StudentCourse, status: Status) -> dict[str, Any]:
         """Return the values that a command gives to fields other than the status."""
-        if status == Status.ENROLLED:
+        if status == ENROLLED:
             return {"enrolled_on": self.context.today, "instead_of_id": None}
-        if status == Status.WAITLISTED:
+        if status == WAITLISTED:
             waitlisted_at = self.context.next_waitlist_timestamp(command.course_id)
             return {"waitlisted_at": waitlisted_at, "instead_of_id": command.instead_of}
         grade = enrollment.grade if command.grade is None else command.grade

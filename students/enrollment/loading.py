@@ -38,6 +38,9 @@ from students.lookup import STUDENTS_BY_ID
 from students.models import Action, Hold, Status, Student, StudentCourse
 from students.seats import annotate_seats, get_seats
 
+# Reading a member of an enumeration takes 0.3 µs in Python 3.11, and these are read for each command.
+COMPLETE, UNDO = Action.COMPLETE, Action.UNDO
+
 # All queries take lists of ids, so that one command uses the same statements as a thousand.
 LOCK_COURSES: PreparedQuery[Course] = PreparedQuery(lambda ids: _locked(Course.objects.filter(pk__any_of=ids)))
 # In addition, the courses in which students who leave a course may get a seat. They are in the same statement, so all
@@ -219,7 +222,7 @@ def courses_with_qualifiable_students(student_ids: Iterable[int] | None = None) 
 
 
 def _sets_grades(commands: Iterable[EnrollmentCommand]) -> bool:
-    return any(command.grade and command.action == Action.COMPLETE for command in commands)
+    return any(command.grade and command.action == COMPLETE for command in commands)
 
 
 def _grades_query(commands: Iterable[EnrollmentCommand]) -> tuple[PreparedQuery[Any], Sequence[Any]]:
@@ -229,8 +232,8 @@ def _grades_query(commands: Iterable[EnrollmentCommand]) -> tuple[PreparedQuery[
 
 def _may_pass(command: EnrollmentCommand, context: DecisionContext) -> bool:
     """Return True if the student may pass the course by the command: a completion, or the undo of another grade."""
-    if command.action != Action.UNDO:
-        return command.action == Action.COMPLETE
+    if command.action != UNDO:
+        return command.action == COMPLETE
     last = context.last_events.get(command.key)
     return last is not None and last.from_status == last.to_status == Status.COMPLETED and "grade" in last.changes
 
@@ -376,7 +379,7 @@ def _courses_by_restored_grades(commands: Collection[EnrollmentCommand], context
 
     Only the journal says what an undo restores, so they are found, and locked, after the other courses.
     """
-    if not any(command.action == Action.UNDO and _may_pass(command, context) for command in commands):
+    if not any(command.action == UNDO and _may_pass(command, context) for command in commands):
         return set()
     if context.grades is None:
         context.grades = make_table(GRADES())

@@ -20,6 +20,9 @@ from students.enrollment.decision_context import SEAT_FREEING_ACTIONS, DecisionC
 from students.enrollment.other_courses import OtherCourses
 from students.models import OPEN_STATUSES, Action, Status, Student, StudentCourse
 
+# Reading a member of an enumeration takes 0.3 µs in Python 3.11, and these are read for each command.
+ENROLL = Action.ENROLL
+
 NO_TERM = 0  # the id of no term; an empty list is no value for a prepared query
 
 MAX_CREDITS: PreparedQuery[Any] = PreparedQuery(lambda ids: _max_credits(ids))
@@ -79,7 +82,7 @@ def leaving_students(commands: Iterable[EnrollmentCommand]) -> list[int]:
 
 def joining_students(commands: Iterable[EnrollmentCommand]) -> list[int]:
     """Return the ids of the students who may take a corequisite of other courses by the commands."""
-    return list({command.student_id for command in commands if command.action == Action.ENROLL})
+    return list({command.student_id for command in commands if command.action == ENROLL})
 
 
 def waits_for_corequisites(student_ids: Any) -> QuerySet[StudentCourse]:

@@ -1,4 +1,4 @@
-"""Importers for files of grades, students, courses, holds and enrollments."""
+"""Importers for files of terms, grades, students, courses, holds and enrollments."""
 
 from students.imports.courses import CourseWithSeatsImporter
 from students.imports.enrollments import EnrollmentImporter
@@ -6,6 +6,7 @@ from students.imports.grades import GradeWithWaitlistsImporter
 from students.imports.holds import HoldImporter
 from students.imports.row_commands import STATUS_TO_ACTION
 from students.imports.students import StudentImporter
+from students.imports.terms import TermWithWaitlistsImporter
 
 __all__ = [
     "STATUS_TO_ACTION",
@@ -14,4 +15,5 @@ __all__ = [
     "GradeWithWaitlistsImporter",
     "HoldImporter",
     "StudentImporter",
+    "TermWithWaitlistsImporter",
 ]
