@@ -72,7 +72,12 @@ def test_the_receiver_in_shell_verifies(endpoint_of, deliver, enroll_students, t
         "signature": f"v1,b3RoZXI= {request.headers['webhook-signature']}",
     }
     result = subprocess.run(
-        ["sh", "-c", code("sh")], cwd=tmp_path, env={**os.environ, **values}, capture_output=True, text=True, check=False
+        ["sh", "-c", code("sh")],
+        cwd=tmp_path,
+        env={**os.environ, **values},
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
     assert (result.stdout.strip(), result.returncode) == {
