@@ -195,7 +195,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # The kinds of imports and their importers. A kind may refer to the kinds before it.
 IMPORT_KINDS = {
-    "terms": "courses.term_imports.TermImporter",
+    "terms": "students.imports.TermWithWaitlistsImporter",
+    "grades": "students.imports.GradeWithWaitlistsImporter",
     "students": "students.imports.StudentImporter",
     "courses": "students.imports.CourseWithSeatsImporter",
     "holds": "students.imports.HoldImporter",

@@ -184,7 +184,7 @@ def test_parameter_schemas_match_the_values_that_are_accepted():
     assert {schema["pattern"] for schema in schemas["Idempotency-Key"]} == {KEY_PATTERN}
     assert {schema["minItems"] for name in ("fields", "expand") for schema in schemas[name]} == {1}
     assert [schema["enum"] for schema in schemas["part"]] == 2 * [
-        ["courses", "enrollments", "holds", "students", "terms"]
+        ["courses", "enrollments", "grades", "holds", "students", "terms"]
     ]
 
 

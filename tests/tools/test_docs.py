@@ -286,6 +286,7 @@ def test_the_page_of_commands_lists_every_option_of_an_import():
 def test_the_page_of_import_files_lists_every_column_of_every_kind_of_file():
     commands = {
         "import_terms": load_command_class("courses", "import_terms"),
+        "import_grades": load_command_class("courses", "import_grades"),
         "import_students": load_command_class("students", "import_students"),
         "import_courses": load_command_class("students", "import_courses"),
         "import_holds": load_command_class("students", "import_holds"),
