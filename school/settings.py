@@ -7,6 +7,7 @@ All variables are listed in docs/settings.md. A missing or malformed one stops t
 import tomllib
 import warnings
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -78,6 +79,7 @@ INSTALLED_APPS = [
     "courses",
     "students",
     "oneroster",
+    "webhooks",
     "unfold.apps.BasicAppConfig",
     "unfold.contrib.filters",
     "unfold.contrib.simple_history",
@@ -193,7 +195,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # The kinds of imports and their importers. A kind may refer to the kinds before it.
 IMPORT_KINDS = {
-    "terms": "courses.term_imports.TermImporter",
+    "terms": "students.imports.TermWithWaitlistsImporter",
+    "grades": "students.imports.GradeWithWaitlistsImporter",
     "students": "students.imports.StudentImporter",
     "courses": "students.imports.CourseWithSeatsImporter",
     "holds": "students.imports.HoldImporter",
@@ -221,6 +224,8 @@ PERIODIC_TASKS = {
     "promote_waitlists": ("students.housekeeping.promote_waitlists", timedelta(minutes=5)),
     "housekeeping": ("students.housekeeping.clean_up", None),
 }
+# The functions of the apps that workers run all the time, each in a thread.
+BACKGROUND_TASKS = ["webhooks.delivery.dispatcher.run"]
 
 # Retention periods of personal data, applied by `manage.py apply_retention`; 0 keeps uploads or students forever.
 RETENTION_ANSWERS_DAYS = env.int("RETENTION_ANSWERS_DAYS", default=1)
@@ -242,6 +247,14 @@ if not all(0 < len(each) <= 200 for each in (ONEROSTER_ORG_NAME, ONEROSTER_ORG_I
     raise ImproperlyConfigured("ONEROSTER_ORG_NAME and ONEROSTER_ORG_IDENTIFIER must have 1 to 200 characters.")
 if not 1 <= ONEROSTER_TOMBSTONE_DAYS <= 3_650:
     raise ImproperlyConfigured("ONEROSTER_TOMBSTONE_DAYS must be from 1 to 3650.")
+
+# Webhooks
+WEBHOOK_HTTP = flag("WEBHOOK_HTTP", default=False)  # True if URLs of webhooks may begin with http://
+try:
+    # Networks that webhooks may be sent to although they are not public.
+    WEBHOOK_ALLOWED_NETWORKS = [ip_network(each.strip()) for each in env.list("WEBHOOK_ALLOWED_NETWORKS", default=[])]
+except ValueError as error:
+    raise ImproperlyConfigured(f"WEBHOOK_ALLOWED_NETWORKS has a malformed network: {error}.") from None
 
 # Languages and time
 

@@ -10,6 +10,7 @@ from simple_history.utils import bulk_create_with_history, bulk_update_with_hist
 from bulk.importers.cell_values import refusals_from
 from bulk.importers.unique_value_reassignment import plan
 from bulk.row_results import CHANGED_OUTCOMES, CREATED, UPDATED
+from school.db.bulk_writes import update_many
 from school.i18n.stored_messages import message_of
 from school.i18n.stored_messages import translatable as _
 from school.refusals import Refusal
@@ -99,7 +100,8 @@ class ObjectSaver:
             bulk_create_with_history(new, self.model, batch_size=500, **self.history)
         if changed:
             self.before_save(changed)
-            bulk_update_with_history(changed, self.model, self.field_names, batch_size=200, **self.history)
+            update_many(changed, self.field_names)
+            bulk_update_with_history(changed, self.model, [], batch_size=500, **self.history)  # only the history
 
     def constraint_violations(self, entries: Sequence[ObjectEntry]) -> dict[int, list[Refusal]]:
         """Return the refusals of rows whose columns contradict each other, by ``id()`` of the row's object."""

@@ -74,7 +74,7 @@ def update_many(objects: Sequence[models.Model], names: Sequence[str]) -> None:
     Update the named fields of existing rows of one model.
 
     Does the same as ``bulk_update``, which takes quadratic time because it writes a CASE for every row and field. The
-    fields must hold texts, numbers, dates or datetimes.
+    fields must hold texts, numbers, dates, datetimes or JSON documents.
     """
     if not objects:
         return
@@ -82,7 +82,7 @@ def update_many(objects: Sequence[models.Model], names: Sequence[str]) -> None:
     statement, fields = _update_statement(model, tuple(names))
     columns_of = [(field, [getattr(instance, field.attname) for instance in objects]) for field in fields]
     if ON_POSTGRESQL:
-        run_statement(statement, [_array_literal(values) for _field, values in columns_of])
+        run_statement(statement, [_array_literal(field, values) for field, values in columns_of])
         return
     columns = [[field.get_db_prep_save(value, connection) for value in values] for field, values in columns_of]
     with connection.cursor() as cursor:
@@ -112,8 +112,10 @@ def _array_type(field: Any) -> str:
     return "text" if isinstance(field, models.CharField | models.TextField) else str(field.db_type(connection))
 
 
-def _array_literal(values: Sequence[Any]) -> str:
-    """Return the values as a PostgreSQL array literal."""
+def _array_literal(field: Any, values: Sequence[Any]) -> str:
+    """Return the values of a field as a PostgreSQL array literal."""
+    if isinstance(field, models.JSONField):
+        values = [json.dumps(value, cls=DjangoJSONEncoder) for value in values]
     return f"{{{','.join(_format_distinct(values, format_value=_quote_element))}}}"
 
 
@@ -182,6 +184,8 @@ def _format_documents(values: Sequence[Any]) -> Iterable[str]:
 def _format_distinct(
     values: Sequence[Any], *, format_value: Callable[[Any], str], key: Callable[[Any], Any] | None = None
 ) -> Iterable[str]:
+    if len(values) == 1:
+        return [format_value(values[0])]
     keys = values if key is None else list(map(key, values))
     formatted = {key_value: format_value(value) for key_value, value in dict(zip(keys, values, strict=True)).items()}
     if len(formatted) == 1:

@@ -185,7 +185,7 @@ def test_a_pasted_text_with_far_too_many_keys_is_rejected_before_parsing(registr
 
     message = "The text is too long to show here again. Go back; your browser still has it."
     assert page.context["form"].errors == {
-        "text": ["At most 1000 objects can be deleted at a time. Select fewer.", message]
+        "text": ["At most 1000 rows can be changed at a time. Select fewer.", message]
     }
     assert page.context["form"]["text"].value() == ""
 

@@ -471,7 +471,7 @@ def test_a_user_without_the_waiver_permission_cannot_enroll_a_waitlisted_student
         ({"action": "erase", "chosen": ["1"]}, ("info", "Select enrollments and an action.")),
         (
             {"action": "drop", "chosen": range(1, 1002)},
-            ("error", "At most 1000 objects can be deleted at a time. Select fewer."),
+            ("error", "At most 1000 rows can be changed at a time. Select fewer."),
         ),
     ],
 )

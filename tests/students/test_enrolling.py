@@ -274,7 +274,7 @@ def test_unusual_keys_cause_no_server_error(registrar_client, people, key):
 def test_more_lines_than_the_limit_are_a_field_error(registrar_client, people):
     page = preview(registrar_client, make_course(), "\n".join(f"S-{number}" for number in range(1001)))
 
-    assert page.context["form"].errors == {"text": ["At most 1000 objects can be deleted at a time. Select fewer."]}
+    assert page.context["form"].errors == {"text": ["At most 1000 rows can be changed at a time. Select fewer."]}
 
 
 @pytest.mark.parametrize("side", ["course", "student"])

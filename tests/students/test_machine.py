@@ -81,7 +81,7 @@ class Registration(RuleBasedStateMachine):
             make_course(code="OTHER", capacity=1, waitlist_capacity=None, meetings=LATE),
             make_course(code="HEAVY", capacity=2, waitlist_capacity=None, term=limited, credits=3, meetings=EARLY),
             make_course(code="LIGHT", capacity=1, waitlist_capacity=3, term=limited, credits=2),
-            make_course(code="LAB", capacity=2, waitlist_capacity=0, term=limited, corequisites=["LIGHT"]),
+            make_course(code="LAB", capacity=2, waitlist_capacity=3, term=limited, corequisites=["LIGHT"]),
             make_course(code="SPLIT", capacity=1, waitlist_capacity=None, term=limited, credits=2),
             make_course(code="SPLIT", capacity=2, waitlist_capacity=2, term=limited, section="B"),
         ]
@@ -197,8 +197,6 @@ class Registration(RuleBasedStateMachine):
     def change_course(self, course: int, edit: tuple[str, Any]) -> None:
         """Change a course like the API: under its lock, then promote waitlisted students."""
         name, value = edit
-        if (self.courses[course].code, name) == ("LAB", "waitlist_capacity"):
-            return  # a worker, not the enrollment in the corequisite, promotes students who wait for such a course
         changed = Course.objects.select_for_update(no_key=True).get(pk=self.courses[course].pk)
         setattr(changed, name, [] if name == "prerequisites" and changed.code in value else value)
         changed.save()

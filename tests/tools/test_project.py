@@ -10,8 +10,10 @@ from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
+from tools.run_tests import ACCESSIBILITY, EXHAUSTIVE, ONCE, SQLITE_ONLY_IN_TEST
+
 ROOT = Path(__file__).resolve().parent.parent.parent
-APPS = ("school", "bulk", "courses", "students", "oneroster")
+APPS = ("school", "bulk", "courses", "students", "oneroster", "webhooks")
 WRITES_OF_ANY_MODEL = {"insert_many", "update_many"}
 WRITES = {"create", "bulk_create", "update", "bulk_update", "get_or_create", "update_or_create", "delete", "add", "set"}
 
@@ -123,3 +125,14 @@ def test_no_source_file_has_more_than_400_lines():
     }
 
     assert long == {}
+
+
+def test_every_test_that_a_target_leaves_out_exists():
+    named = {*EXHAUSTIVE, *SQLITE_ONLY_IN_TEST, *ONCE, ACCESSIBILITY}
+    places = [(each, *each.partition("::")[::2]) for each in sorted(named)]
+
+    assert [
+        each
+        for each, files, name in places
+        if not any(not name or f"def {name.partition('[')[0]}(" in path.read_text() for path in ROOT.glob(files))
+    ] == []

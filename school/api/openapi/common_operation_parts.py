@@ -75,6 +75,7 @@ CREATED_OBJECTS = {
     "course_id": "code:MATH-150@2026F",
     "term_id": "code:2030F",
     "grade_id": "code:E",
+    "id": "1",  # a webhook
 }
 # Optional parameters have no ``example``: the page for trying out the API would send it with each request.
 SAMPLE_VALUES = {
@@ -112,8 +113,10 @@ def add_common_parts(operation: dict[str, Any], view: Any, method: str) -> None:
     responses["default"] = _default_response()
     for status, response in responses.items():
         response["description"] = response.get("description") or HTTPStatus(int(status)).phrase
-        _describe_header(response, "X-Request-ID", "The id of the request, also in problems and in the log.")
         if status == "default":  # every response has them, but naming them in each would be long
+            _describe_header(
+                response, "X-Request-ID", "In every response: the id of the request, also in problems and in the log."
+            )
             _describe_header(response, "RateLimit-Policy", "In every response: q requests in w seconds.")
             _describe_header(
                 response,

@@ -9,6 +9,7 @@ TAGS = {
     "imports": "CSV files and zips: upload, preview, approval, report, failed rows and undo.",
     "students": "Students, and the enrollments of one student: enroll, complete and drop.",
     "terms": "Terms with their dates and drop deadlines.",
+    "webhooks": "Changes pushed to registered URLs.",
 }
 
 _REPLACE = (
@@ -144,6 +145,21 @@ TEXTS: dict[str, tuple[str, str]] = {
     "terms_update": ("Replace a term", _REPLACE),
     "terms_partial_update": ("Update a term", _UPDATE),
     "terms_destroy": ("Delete a term", "A term that has courses is kept: 409 `has_history`."),
+    "webhooks_list": ("List webhooks", "A client sees its own ones."),
+    "webhooks_create": (
+        "Register a webhook",
+        "It gets the changes from now on. Requires the scopes to read them. Only this response has the secret.",
+    ),
+    "webhooks_retrieve": ("Get a webhook", "Returns the state of the delivery, too."),
+    "webhooks_partial_update": ("Update a webhook", _UPDATE + " `state` pauses or resumes the delivery."),
+    "webhooks_destroy": ("Delete a webhook", "Its attempts are deleted, too."),
+    "webhooks_rotate_create": (
+        "Rotate the secret",
+        "For 24 hours, messages have two signatures: with the new secret and with the previous one.",
+    ),
+    "webhooks_ping_create": ("Request a ping", "A worker sends a message of the type `ping`, also if paused."),
+    "webhooks_replay_create": ("Replay", "Delivers the changes after a cursor of the change feed again."),
+    "webhooks_attempts_list": ("List attempts", "Returns the attempts to deliver, the newest first."),
 }
 
 # Maps the name of a schema, without ``Request``, ``InPart`` and the like, to its description.
@@ -186,5 +202,11 @@ SCHEMAS: dict[str, str] = {
     "StudentSummary": "The student of an enrollment, in short form.",
     "Term": "A term.",
     "Undo": "Options of an undo.",
+    "NewWebhook": "A new webhook with its secret.",
+    "Ping": "The id of a message.",
+    "Replay": "The start of a replay.",
+    "Secret": "A new secret.",
+    "Webhook": "A URL to which changes are pushed.",
+    "WebhookAttempt": "An attempt to deliver a message.",
     "Warning": "A state of the resource that is allowed and deserves attention.",
 }

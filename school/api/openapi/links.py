@@ -58,6 +58,6 @@ def _link(response: dict[str, Any], paths: dict[str, Any], links: dict[str, Any]
 
 def _parameters(operation: dict[str, Any], fills: dict[str, str], response: dict[str, Any]) -> dict[str, str]:
     parameters = {name: f"$response.body#{pointer}" for name, pointer in fills.items()}
-    if "ETag" in response["headers"] and any(each["name"] == "If-Match" for each in operation["parameters"]):
+    if "ETag" in response.get("headers", ()) and any(each["name"] == "If-Match" for each in operation["parameters"]):
         parameters["If-Match"] = "$response.header.ETag"
     return parameters

@@ -190,3 +190,7 @@ def fit_names(rows: Sequence[Any]) -> Sequence[Any]:
     """Return the first rows, as many as fit in ``MAX_BYTES_OF_NAMES`` as a list of names."""
     sizes = itertools.accumulate(20 + size_in_page(str(row)) for row in rows)
     return rows[: sum(size <= MAX_BYTES_OF_NAMES for size in sizes)]
+
+
+def too_many_message(most: int) -> str:
+    return _("At most %(most)s rows can be changed at a time. Select fewer.") % {"most": most}

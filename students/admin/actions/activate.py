@@ -18,7 +18,7 @@ from simple_history.utils import bulk_update_with_history
 from unfold.admin import ModelAdmin
 
 from courses.models import Course
-from students.admin.actions.action_effects import ActionPreview, PreviewLine, fit_names
+from students.admin.actions.action_effects import ActionPreview, PreviewLine, fit_names, too_many_message
 from students.admin.actions.result import redirect_to_result
 from students.admin.actor import actor_from_request
 from students.enrollment import lock_to_deactivate, lock_waitlisted_courses, preview_promotions, promote
@@ -70,9 +70,7 @@ class ActivationActions(ModelAdmin):
     def _activation_page(self, request: HttpRequest, queryset: QuerySet[Any], *, active: bool) -> HttpResponse:
         ids = list(queryset.order_by("pk").values_list("pk", flat=True)[: MAX_ROWS + 1])
         if len(ids) > MAX_ROWS:
-            messages.error(
-                request, _("At most %(most)s objects can be deleted at a time. Select fewer.") % {"most": MAX_ROWS}
-            )
+            messages.error(request, too_many_message(MAX_ROWS))
             return HttpResponseRedirect(request.get_full_path())
         expected_fingerprint = request.POST.get("shown", "") if request.POST.get("step") == "confirm" else ""
         build_preview = self._apply_or_rollback if expected_fingerprint else self._preview

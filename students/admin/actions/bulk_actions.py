@@ -17,7 +17,7 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminT
 
 from school.identifiers import parse_ids
 from school.validators import plain_text
-from students.admin.actions.action_effects import ActionPreview, PreviewLine
+from students.admin.actions.action_effects import ActionPreview, PreviewLine, too_many_message
 from students.admin.actions.full_course_notes import full_course_notes, lost_corequisite_notes, lost_prerequisite_notes
 from students.admin.actions.result import (
     ResultViews,
@@ -237,7 +237,7 @@ class BulkActionViews(ResultViews, ModelAdmin):
             messages.warning(request, _("Select enrollments first."))
             return HttpResponseRedirect(return_url)
         if len(ids) > MAX_ENROLLMENTS:
-            messages.error(request, too_many_message())
+            messages.error(request, too_many_message(MAX_ENROLLMENTS))
             return HttpResponseRedirect(return_url)
         actor = actor_from_request(request)
         form = BulkActionForm(request.POST, bulk_action, may_waive=actor.may_waive)
@@ -322,10 +322,6 @@ class BulkActionViews(ResultViews, ModelAdmin):
     def _skipped_line(self, bulk_action: BulkAction, row: StudentCourse) -> PreviewLine:
         reasons = (self._skip_reason(bulk_action, row),)
         return PreviewLine(row.student, row.course, row.pk, row.status, row.status, "", reasons, row.pk)
-
-
-def too_many_message() -> str:
-    return _("At most %(most)s objects can be deleted at a time. Select fewer.") % {"most": MAX_ENROLLMENTS}
 
 
 def _not_found_message(count: int) -> str:

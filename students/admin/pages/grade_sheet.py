@@ -22,8 +22,8 @@ from school.identifiers import parse_ids
 from school.refusals import shorten
 from school.text_normalization import normalized
 from school.validators import plain_text
-from students.admin.actions.action_effects import ActionPreview
-from students.admin.actions.bulk_actions import COMPLETE, MAX_ENROLLMENTS, reason_field, too_many_message
+from students.admin.actions.action_effects import ActionPreview, too_many_message
+from students.admin.actions.bulk_actions import COMPLETE, MAX_ENROLLMENTS, reason_field
 from students.admin.actions.full_course_notes import lost_prerequisite_notes
 from students.admin.actions.result import redirect_to_result, store_unchanged
 from students.admin.actor import actor_from_request
@@ -134,7 +134,7 @@ class GradeSheet(TabbedPage):
             return self._sheet_page(request, course, rows, form)
         grades = _entered_grades(request, course, form.cleaned_data["text"])
         if len(grades.grades) > MAX_ENROLLMENTS:
-            form.add_error("text", too_many_message())
+            form.add_error("text", too_many_message(MAX_ENROLLMENTS))
             return self._sheet_page(request, course, rows, form)
         return self._preview_or_execute(request, course, rows, form, grades)
 
