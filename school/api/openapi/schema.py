@@ -78,8 +78,6 @@ class Schema(AutoSchema):
         codes = set()
         if "{" in self.path:
             codes.add(404)
-        if self._is_list_view() or isinstance(self.view, SparseFieldsMixin) or self.method in ("POST", "PUT", "PATCH"):
-            codes.add(400)
         if self._is_list_view():
             codes.add(410)
         codes |= getattr(self.view, "more_problems", {}).get(self.method, set())
