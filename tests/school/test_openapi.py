@@ -1,6 +1,5 @@
 """The OpenAPI document conforms to the standard, and the API conforms to the document."""
 
-import json
 import re
 from collections import defaultdict
 
@@ -18,7 +17,6 @@ from school.api.idempotency import KEY_PATTERN
 from school.api.openapi.descriptions import SCHEMAS, TAGS, TEXTS
 from students.api.problem_pages import code_descriptions
 from tests.support.contract import DOCUMENT, operations
-from tools.openapi import COMMITTED
 
 
 def test_the_document_is_openapi_3_1():
