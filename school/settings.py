@@ -207,8 +207,11 @@ READINESS_CHECKS = {"worker": "bulk.monitoring.worker_state"}
 METRIC_SOURCES = [
     "bulk.monitoring.import_metrics",
     "students.monitoring.feed_metrics",
+    "webhooks.monitoring.webhook_metrics",
     "school.backups.last_backup.backup_metrics",
 ]
+# Functions that return more alerts for the home page of the admin.
+DASHBOARD_ALERTS = ["webhooks.admin.paused_alerts"]
 # Pages of the apps in the admin that belong to no model: the route, the view and the name of the URL.
 ADMIN_PAGES = [("oneroster/", "oneroster.admin.export_page", "oneroster")]
 MAX_UPLOAD_BYTES = env.int("MAX_UPLOAD_BYTES", default=268_435_456)
@@ -223,6 +226,7 @@ PERIODIC_TASKS = {
     "publish_oneroster": ("oneroster.publishing.publish", timedelta(0)),
     "promote_waitlists": ("students.housekeeping.promote_waitlists", timedelta(minutes=5)),
     "housekeeping": ("students.housekeeping.clean_up", None),
+    "webhooks": ("webhooks.housekeeping.clean_up", None),
 }
 # The functions of the apps that workers run all the time, each in a thread.
 BACKGROUND_TASKS = ["webhooks.delivery.dispatcher.run"]
@@ -255,6 +259,9 @@ try:
     WEBHOOK_ALLOWED_NETWORKS = [ip_network(each.strip()) for each in env.list("WEBHOOK_ALLOWED_NETWORKS", default=[])]
 except ValueError as error:
     raise ImproperlyConfigured(f"WEBHOOK_ALLOWED_NETWORKS has a malformed network: {error}.") from None
+RETENTION_ATTEMPTS_DAYS = env.int("RETENTION_ATTEMPTS_DAYS", default=30)  # days for which attempts are kept
+if RETENTION_ATTEMPTS_DAYS < 1:
+    raise ImproperlyConfigured("RETENTION_ATTEMPTS_DAYS must be 1 or more.")
 
 # Languages and time
 

@@ -7,26 +7,23 @@ The feed is the outbox: an endpoint is a position in each of its kinds, and no m
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
 from typing import Any
 
-from django.db.models import F
-from rest_framework import serializers
+from django.utils import timezone
 
 from courses.models import Course
 from school.access.row_scope import RowScope, filter_by_scope, row_scope_of_client
-from school.api.row_json import Instant, RowTemplate, row_template
-from students.api.serializers import change_template
-from students.api.serializers.changes import ChangeSerializer
-from students.events.feed import LATEST, Position, decode_cursor, encode_cursor, read_changes
-from students.models import Action, Status, Student
+from students.api.change_lines import Line, read_lines
+from students.api.changes import REQUIRED as KIND_ACCESS
+from students.events import feed_of_kinds
+from students.events.feed import Position
+from students.events.feed_of_kinds import positions_after
+from students.events.kinds import KINDS
 from webhooks.models import Endpoint
 
 NAMES_SCOPE = "students:read"
-# The scope and the permission that every endpoint requires, and those that a kind requires in addition.
+# The scope and the permission that every endpoint requires. KIND_ACCESS has those that a kind requires in addition.
 ACCESS = ("changes:read", "students.view_enrollmentevent")
-KIND_ACCESS: dict[str, tuple[str, str]] = {}
-KINDS = ("enrollments", *KIND_ACCESS)
 
 Positions = dict[str, list[Any]]  # by kind: the id and the digest of the last entry that was read
 
@@ -62,14 +59,21 @@ def required_access(kinds: Iterable[str]) -> list[tuple[str, str]]:
 
 def latest_positions(kinds: Iterable[str]) -> Positions:
     """Return the newest position in each kind before which no transaction can still add an entry."""
-    position = decode_cursor(read_changes(LATEST, 1).cursor)
-    return {kind: [position.event_id, position.digest] for kind in kinds}
+    return _stored(feed_of_kinds.latest_positions([KINDS[kind] for kind in kinds]))
 
 
-def positions_of(cursor: str, kinds: Sequence[str]) -> Positions:
-    """Return the positions in a cursor of the feed; raise ``ValidationError`` for another text."""
-    position = decode_cursor(cursor)
-    return {kind: [position.event_id, position.digest] for kind in kinds}
+def positions_of(cursor: str, kinds: Iterable[str]) -> Positions:
+    """
+    Return the positions in a cursor of the feed; raise ``ValidationError`` for another text.
+
+    A kind that the cursor does not have is read from its beginning.
+    """
+    positions = positions_after(cursor, [KINDS[kind] for kind in kinds])
+    return {kind: _stored(positions).get(kind, [0, ""]) for kind in kinds}
+
+
+def _stored(positions: feed_of_kinds.Positions) -> Positions:
+    return {kind.name: [each.event_id, each.digest] for kind, each in positions.items()}
 
 
 def read_messages(endpoint: Endpoint, limit: int) -> MessagePage:
@@ -81,18 +85,27 @@ def read_messages(endpoint: Endpoint, limit: int) -> MessagePage:
     check_access(endpoint)
     row_scope = _row_scope_of(endpoint)
     with_names = endpoint.client is None or NAMES_SCOPE in endpoint.client.scope.split()
-    is_limited = row_scope is not None and row_scope.is_client
-    template = change_template(is_limited=is_limited) if with_names else _template_without_names(is_limited=is_limited)
-    page = read_changes(
-        encode_cursor(Position(*endpoint.positions.get("enrollments", ()))),
-        limit,
-        lambda: [F("from_status"), F("to_status"), Instant(F("at")), *template.expressions],
-        shape=f"webhook {is_limited} {with_names}",
-        row_scope=row_scope,
-    )
-    messages = [_message(each.position, each.digest_values[1], each.columns, template) for each in page.entries]
-    after = decode_cursor(page.cursor)
-    return MessagePage(messages, {"enrollments": [after.event_id, after.digest]}, page.has_more)
+    kinds = [KINDS[kind] for kind in endpoint.kinds]
+    positions = {kind: Position(*endpoint.positions.get(kind.name, ())) for kind in kinds}
+    page = read_lines(kinds, positions, limit, row_scope=row_scope, with_names=with_names)
+    return MessagePage([_message(line) for line in page.lines], _stored(page.positions), page.has_more)
+
+
+def waiting_since(kind: str, position_id: int) -> datetime | None:
+    """Return the time of the first change of a kind after a position, None if there is none."""
+    rows, time_field = KINDS[kind].rows(), KINDS[kind].digest_fields[2]
+    return rows.filter(pk__gt=position_id).order_by("pk").values_list(time_field, flat=True).first()
+
+
+def lag_of(endpoints: Sequence[Endpoint]) -> float:
+    """Return the age in seconds of the oldest change that one of the endpoints has not passed; 0 if there is none."""
+    ids: dict[str, int] = {}
+    for endpoint in endpoints:
+        for kind in endpoint.kinds:
+            position_id = endpoint.positions.get(kind, [0])[0]
+            ids[kind] = min(ids.get(kind, position_id), position_id)
+    instants = [since for kind, position_id in ids.items() if (since := waiting_since(kind, position_id))]
+    return max((timezone.now() - min(instants)).total_seconds(), 0) if instants else 0
 
 
 def check_access(endpoint: Endpoint) -> None:
@@ -123,55 +136,17 @@ def _row_scope_of(endpoint: Endpoint) -> RowScope | None:
     return RowScope(account_id, frozenset(), frozenset(courses), terms, is_client=row_scope is not None)
 
 
-class _StudentIdSerializer(serializers.ModelSerializer[Student]):
-    class Meta:
-        model = Student
-        fields = ["id"]
+def _message(line: Line) -> Message:
+    position = [line.position.event_id, line.position.digest]
+    message_id = f"{line.kind.name}_{line.id}_{line.position.digest}"
+    return Message(message_id, line.type, line.kind.name, position, _body(line.type, line.at, line.json))
 
 
-class _ChangeWithoutNamesSerializer(ChangeSerializer):
-    student = _StudentIdSerializer(source="enrollment.student", read_only=True)  # type: ignore[assignment]
+def _body(type_of_message: str, at: datetime, data: str) -> bytes:
+    instant = at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return f'{{"type":"{type_of_message}","timestamp":"{instant}","data":{data}}}'.encode()
 
 
-@cache
-def _template_without_names(*, is_limited: bool) -> RowTemplate:
-    return row_template(_ChangeWithoutNamesSerializer(), is_limited=is_limited)
-
-
-def _message(position: Position, action: str, columns: Sequence[Any], template: RowTemplate) -> Message:
-    from_status, to_status, at, *line = columns
-    kind_of_change = f"enrollment.{_type_of(action, from_status, to_status)}"
-    body = f'{{"type":"{kind_of_change}","timestamp":"{at}","data":{template.render(None, line)}}}'
-    return Message(
-        f"enrollments_{position.event_id}_{position.digest}",
-        kind_of_change,
-        "enrollments",
-        [position.event_id, position.digest],
-        body.encode(),
-    )
-
-
-def _type_of(action: str, from_status: str, to_status: str) -> str:
-    match action:
-        case Action.ENROLL if to_status == Status.WAITLISTED:
-            return "waitlisted"
-        case Action.ENROLL:
-            return "promoted" if from_status == Status.WAITLISTED else "created"
-        case Action.DROP:
-            return to_status
-        case Action.COMPLETE:
-            return "regraded" if from_status == Status.COMPLETED else "completed"
-        case Action.PROMOTE:
-            return "promoted"
-        case Action.UNDO:
-            return "undone"
-        case Action.PASS_OVER:
-            return "passed_over"
-    return "adopted"
-
-
-def ping_message(message_id: str, now: datetime) -> Message:
+def ping_message(message_id: str) -> Message:
     """Return the message of a ping, which carries no data."""
-    instant = now.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    body = f'{{"type":"ping","timestamp":"{instant}","data":{{}}}}'
-    return Message(message_id, "ping", "", [], body.encode())
+    return Message(message_id, "ping", "", [], _body("ping", timezone.now().replace(microsecond=0), "{}"))

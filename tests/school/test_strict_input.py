@@ -20,6 +20,7 @@ from school.api.fields import (
     UtcDateTimeField,
 )
 from school.api.filters import UpdatedSinceFilter
+from school.api.permissions import scope_of
 from school.api.query_parameters import StrictQueryMixin, filters_of, list_parameter_names, repeatable_parameters
 from school.api.serializers import KnownFieldsSerializer
 from students.enrollment import complete, drop, enroll
@@ -551,13 +552,13 @@ def test_a_403_names_the_missing_scope_at_every_address(make_client, path_values
             if view.scope == "changes":
                 continue
             answer = nothing.generic(method.upper(), address, b"", "application/json")
-            scope = f"{view.scope}:{'read' if method == 'get' else 'write'}"
+            scope = scope_of(view, method.upper())
             found = (answer.status_code, answer.json().get("missing_scope"), answer["WWW-Authenticate"])
             challenge = f'Bearer realm="api",error="insufficient_scope",scope="{scope}"'
             assert found == (403, scope, challenge), (method, address)
             assert scope in answer.json()["detail"]
             missing_scopes.add(scope)
-    assert len(missing_scopes) == 11
+    assert len(missing_scopes) == 12
 
 
 def test_a_403_for_staff_names_the_missing_permission(viewer):

@@ -16,7 +16,7 @@ from students.enrollment import complete, drop, enroll
 from students.enrollment.commands import OnFull
 from students.events.feed import cursor_of
 from students.models import EnrollmentEvent
-from tests.support.factories import CANARY, make_course, make_student
+from tests.support.factories import CANARY, make_course, make_student, make_term
 from tests.support.receiver import OK, receiving, status
 from webhooks.delivery import dispatcher, endpoint_run
 from webhooks.delivery.endpoint_run import EndpointRun, LeaseLost, claim
@@ -58,7 +58,7 @@ def test_every_change_arrives_in_order_as_the_feed_has_it(api, actor, endpoint_o
         complete(student_id=second.pk, course_id=course.pk, grade="B", actor=actor)
         deliver(endpoint)
 
-    lines = api.get(FEED).json()["results"]
+    lines = api.get(FEED, {"kinds": "enrollments"}).json()["results"]
     assert [message["type"] for message in receiver.messages] == [
         "enrollment.created",
         "enrollment.waitlisted",
@@ -427,18 +427,36 @@ def test_a_worker_that_stops_saves_its_position_and_releases_the_lease(endpoint_
     assert delivered(receiver) == ids_in_journal()
 
 
-def test_a_new_kind_is_delivered_from_now_on_and_others_from_their_position(endpoint_of, enroll_students):
+def test_a_new_kind_is_delivered_from_now_on_and_others_from_their_position(endpoint_of, deliver, enroll_students):
     with receiving() as receiver:
         endpoint = endpoint_of(receiver)
-        position = endpoint.positions["enrollments"]
-        endpoint.kinds = []
-        endpoint.save()
         enroll_students(1)
-        endpoint.kinds = ["enrollments"]
+        endpoint.kinds = ["enrollments", "students"]
         change(endpoint, ["kinds"])
-    endpoint.refresh_from_db()
-    assert endpoint.requested_positions["enrollments"][0] == ids_in_journal()[-1]
-    assert endpoint.positions["enrollments"] == position
+        make_student()
+        deliver()
+    assert sorted(message["type"] for message in receiver.messages) == ["enrollment.created", "student.created"]
+
+
+def test_every_kind_arrives_as_the_feed_has_it(api, endpoint_of, deliver, enroll_students):
+    kinds = ["enrollments", "students", "courses", "terms"]
+    with receiving() as receiver:
+        endpoint = endpoint_of(receiver, kinds=kinds)
+        enroll_students(2, make_course(term=make_term()))
+        student = make_student()
+        student.given_name = "Renamed"
+        student.save()
+        student.delete()
+        deliver(endpoint)
+    lines = api.get(FEED, {"kinds": ",".join(kinds)}).json()["results"]
+    assert [(message["type"], message["data"]) for message in receiver.messages] == [
+        (line["type"], line) for line in lines
+    ]
+    assert len(set(receiver.ids)) == len(lines)
+    assert {message["type"] for message in receiver.messages} == {
+        *("enrollment.created", "student.created", "student.changed", "student.deleted"),
+        *("course.created", "term.created"),
+    }
 
 
 def test_the_error_of_one_endpoint_does_not_stop_the_others(endpoint_of, deliver, enroll_students, monkeypatch):

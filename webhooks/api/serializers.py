@@ -9,8 +9,8 @@ from rest_framework import serializers
 from school.api.fields import BoundedListField, StrictCharField, StrictIntegerField
 from school.api.openapi.example_decorators import example, request_example
 from school.api.serializers import KnownFieldsSerializer, StrictModelSerializer
+from students.events.kinds import KINDS
 from webhooks.models import Attempt, Endpoint
-from webhooks.outbox import KINDS
 
 MAX_COURSES = 1_000
 REQUEST = {"url": "https://hooks.example/school", "kinds": ["enrollments"], "description": "Learning platform"}
@@ -51,7 +51,7 @@ class CourseIdsField(BoundedListField):
 class KindsField(BoundedListField):
     """Kinds of changes, in the order of the change feed."""
 
-    child = serializers.ChoiceField(choices=KINDS)
+    child = serializers.ChoiceField(choices=[*KINDS])
 
     def to_internal_value(self, data: Any) -> list[str]:
         sent = super().to_internal_value(data)

@@ -80,7 +80,7 @@ class EndpointRun:
                 positions, failure = self._send_page(endpoint, page)
                 if failure is not None:
                     return self._save_failure(endpoint, positions, failure)
-                if positions == page.positions and not page.has_more:
+                if not page.has_more and {**positions, **page.positions} == positions:
                     self._save(self._progress(positions), release=True)
                     return None
                 endpoint = self._save(self._progress(positions))
@@ -129,7 +129,7 @@ class EndpointRun:
         logger.warning("webhook_paused", webhook_id=self.endpoint_id, reason=reason.value)
 
     def _ping(self, endpoint: Endpoint) -> None:
-        message = ping_message(endpoint.requested_ping, timezone.now())
+        message = ping_message(endpoint.requested_ping)
         self._send(endpoint, message, signing_keys_of(endpoint))
         Endpoint.objects.filter(pk=self.endpoint_id, requested_ping=endpoint.requested_ping).update(requested_ping="")
 

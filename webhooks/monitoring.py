@@ -1,0 +1,28 @@
+"""Reports the state of webhooks to the metrics endpoint."""
+
+from collections.abc import Iterator
+
+from django.db.models import Count
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from webhooks.models import AttemptCount, Endpoint, EndpointState, Outcome
+from webhooks.outbox import lag_of
+
+
+def webhook_metrics() -> Iterator[Metric]:
+    """Yield gauges of the webhooks by state and of their lag, and a counter of the attempts by outcome."""
+    endpoints = GaugeMetricFamily("school_webhooks", "Webhooks by state.", labels=["state"])
+    counts = dict(Endpoint.objects.order_by().values_list("state").annotate(Count("pk")))
+    for state in EndpointState.values:
+        endpoints.add_metric([state], counts.get(state, 0))
+    yield endpoints
+    yield GaugeMetricFamily(
+        "school_webhook_lag_seconds",
+        "Age of the oldest change that an active webhook has not got; 0 if there is none.",
+        value=lag_of(list(Endpoint.objects.filter(state=EndpointState.ACTIVE))),
+    )
+    attempts = CounterMetricFamily("school_webhook_attempts", "Attempts to deliver a message.", labels=["outcome"])
+    numbers = dict(AttemptCount.objects.values_list("outcome", "number"))
+    for outcome in Outcome.values:
+        attempts.add_metric([outcome], numbers.get(outcome, 0))
+    yield attempts
