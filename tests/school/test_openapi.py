@@ -79,9 +79,11 @@ def test_fields_that_are_always_present_are_required():
 
     assert {name: fields for name, fields in sometimes.items() if fields} == {
         "BatchProblem": ["import", "missing_permission", "missing_scope", "outcomes"],
+        "Change": ["type"],
         "ImportProblem": ["field"],
         "ImportWarning": ["field"],
         "ItemOutcome": ["code", "enrollment", "errors", "message"],
+        "ObjectChange": ["course", "student", "term"],
         "Problem": ["import", "missing_permission", "missing_scope"],
         "ReportRow": ["part"],
         "RowOutcome": ["code", "errors", "id", "message"],
