@@ -50,6 +50,7 @@ PASSED, FAILED = 0, 1  # exit codes of pytest; any other code means that no test
 
 NO_SEAT_TWICE = "tests/races/test_seats.py::test_the_last_seat_is_never_given_twice"
 LATE_COMMIT = "tests/students/test_changes.py::test_a_reader_gets_each_change_once_if_the_first_writer_commits_last"
+LATE_VERSION = LATE_COMMIT.replace("test_changes.py", "test_changes_of_kinds.py")
 AFTER_A_RESTORE = (
     "tests/students/test_changes.py::test_after_a_restore_cursors_of_lost_entries_expire_and_older_ones_miss_nothing"
 )
@@ -598,6 +599,46 @@ GUARDS = [
         POSTGRESQL,
         LATE_COMMIT,
         instead("students/events/feed.py", "cached_watermark() if ON_POSTGRESQL else math.inf", "math.inf"),
+    ),
+    *(
+        Mutant(
+            f"the markers of the writers of the history of {name}",
+            POSTGRESQL,
+            f"{LATE_VERSION}[a saved {name}]",
+            instead(migration, f'        set_markers_of_writers("{table}", {marker_class}),\n', ""),
+        )
+        for name, migration, table, marker_class in (
+            ("course", "courses/migrations/0014_markers_of_history.py", "courses_historicalcourse", "0x5C52"),
+            ("term", "courses/migrations/0014_markers_of_history.py", "courses_historicalterm", "0x5C53"),
+        )
+    ),
+    Mutant(
+        "the markers of the writers of the history of students",
+        POSTGRESQL,
+        f"{LATE_VERSION}[a saved student]",
+        instead(
+            "students/migrations/0036_markers_of_history.py",
+            '[set_markers_of_writers("students_historicalstudent", 0x5C51)]',
+            "[]",
+        ),
+    ),
+    Mutant(
+        "the scopes of the kinds in the change feed",
+        SQLITE,
+        "tests/students/test_changes_of_kinds.py::test_each_kind_needs_the_scope_to_read_it",
+        instead("students/api/changes.py", '            check_kinds(request, parameters["kinds"])\n', ""),
+    ),
+    Mutant(
+        "the limits of a client in the histories",
+        SQLITE,
+        "tests/students/test_changes_of_kinds.py::test_a_limited_reader_sees_the_versions_of_courses_in_its_own_terms",
+        instead("school/access/row_scope.py", " & in_visible_term", ""),
+    ),
+    Mutant(
+        "the version of an erased student who was deleted",
+        SQLITE,
+        "tests/students/test_changes_of_kinds.py::test_the_erasure_of_a_deleted_student_is_a_line_too",
+        instead("students/privacy/erase.py", "            _add_version(person, actor)\n", "            pass\n"),
     ),
     *(
         Mutant(

@@ -50,7 +50,7 @@ class ChangesView(StrictQueryMixin, APIView):
 
     scope = "changes"
     permission_model = EnrollmentEvent
-    more_problems = {"GET": {400, 410}}
+    more_problems = {"GET": {410}}
 
     def allowed_parameters(self) -> None:
         """``ChangesQuerySerializer`` checks the names of the query parameters."""

@@ -252,11 +252,10 @@ class Reader:
         The query has no upper limit of ids: with one, PostgreSQL would expect few rows, and sort them. The window of a
         limited caller is a subquery of ids, which the database reads only until the page is full.
         """
-        entries = _after(self.kind)
+        entries = self.kind.rows().filter(pk__gt=QueryParameter("id")).order_by("pk")
         if self.row_scope:
-            entries = filter_by_scope(
-                entries.filter(pk__in=_after(self.kind).values("pk")[:SCAN_WINDOW]), RowScopeParameters
-            )
+            window = _after(self.kind).values("pk")[:SCAN_WINDOW]
+            entries = filter_by_scope(entries.filter(pk__in=window), RowScopeParameters)
         return compile_statement(entries.values_list(*_position_fields(self.kind), *self.columns())[:row_limit])
 
     def _get(self, name: str, compile_for: Callable[[Kind], Statement]) -> Statement:
@@ -278,12 +277,16 @@ def _parse_entries(kind: Kind, rows: Iterable[Row]) -> list[Entry]:
     return [Entry(row[0], row[1:width], row[width:]) for row in rows]
 
 
+def _all(kind: Kind) -> QuerySet[Any, Any]:
+    return kind.rows().model._default_manager.all()
+
+
 def _after(kind: Kind) -> QuerySet[Any, Any]:
-    return kind.rows().filter(pk__gt=QueryParameter("id")).order_by("pk")
+    return _all(kind).filter(pk__gt=QueryParameter("id")).order_by("pk")
 
 
 def _newest_first(kind: Kind) -> QuerySet[Any, Any]:
-    return kind.rows().order_by("-pk").values_list(*_position_fields(kind))
+    return _all(kind).order_by("-pk").values_list(*_position_fields(kind))
 
 
 def _compile_by_id(kind: Kind) -> Statement:

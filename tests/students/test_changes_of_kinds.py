@@ -1,11 +1,13 @@
 """The change feed of several kinds has every change of students, courses and terms, even if one commits late."""
 
+import io
 import json
 import threading
 from contextlib import contextmanager
 
 import pytest
 from django.contrib.auth.models import Permission
+from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from simple_history.utils import bulk_create_with_history, bulk_update_with_history
 
@@ -289,6 +291,31 @@ def test_the_erasure_of_a_student_with_the_number_erased_hides_no_other_erasure(
     lines, _cursor = read_all(api, kinds="students")
 
     assert types(lines).count("student.erased") == 2
+
+
+# The command
+
+
+def run(**options):
+    out = io.StringIO()
+    call_command("follow_changes", "--once", stdout=out, **options)
+    return [json.loads(line) for line in out.getvalue().splitlines()]
+
+
+def test_the_command_prints_the_changes_of_the_kinds_and_resumes_after_any_of_them(api, changes):
+    kinds = [*KINDS.values()]
+    lines = run(kinds=kinds)
+
+    assert types(lines) == changes
+    for number, line in enumerate(lines, 1):
+        assert run(kinds=kinds, after=line["cursor"]) == lines[number:]
+    assert [{name: line[name] for name in line if name != "cursor"} for line in lines] == read_all(api, kinds=ALL)[0]
+
+
+@pytest.mark.django_db
+def test_the_command_refuses_unknown_kinds(capsys):
+    with pytest.raises(CommandError, match="argument --kinds: choose from enrollments, students, courses, terms, "):
+        call_command("follow_changes", "--once", "--kinds", "people")
 
 
 # Access

@@ -48,7 +48,7 @@ VOLATILE = {
     "enrolled_on": DAY,
     "ended_on": DAY,
     "request_id": (re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), "<id>"),
-    "cursor": (re.compile(r"\d+:[\w-]+"), "<cursor>"),
+    "cursor": (re.compile(r"([stce]?\d+(\.[0-9a-f]{16})?~?)+:[\w-]+"), "<cursor>"),
     "access_token": (re.compile(r"\w{30,}|TOKEN"), "<token>"),
     "next": CURSOR,
     "previous": CURSOR,

@@ -56,7 +56,7 @@ PROBLEMS: dict[str, tuple[str, str, str]] = {
 }
 
 # Problems that any operation may return. The document has them once, as the default response.
-COMMON_STATUSES = ("401", "403", "406", "429", "500", "503")
+COMMON_STATUSES = ("400", "401", "403", "406", "429", "500", "503")
 
 # Maps a path parameter to its description, and to an example that exists in the demo data.
 PATH_PARAMETERS = {

@@ -1,7 +1,7 @@
 """Texts of the OpenAPI document for authors of clients: of tags, operations (by their ids) and schemas (by name)."""
 
 TAGS = {
-    "changes": "A feed of every change of every enrollment, in the order of the commits, without gaps.",
+    "changes": "A feed of every change of enrollments, students, courses and terms, without gaps.",
     "courses": "Courses: offerings of a course code in a term, with their seats, and their rosters.",
     "enrollments": "Enrollments of all students in one list, their events, and batches of commands.",
     "exports": "Files for other systems.",
@@ -169,7 +169,7 @@ SCHEMAS: dict[str, str] = {
     "BatchProblem": "A problem, with the outcomes of the items if they were processed.",
     "Batch": "Up to 1,000 commands, run in their order.",
     "CancellationResult": "Numbers of enrollments.",
-    "Change": "An event of an enrollment, with the student and the course.",
+    "Change": "An event of an enrollment, with the student and the course. `type` is there if `kinds` was given.",
     "Changes": "A page of the change feed.",
     "Complete": "Completes an enrollment or corrects its grade. Fields that are only read may come back unchanged.",
     "CompleteItem": "Completes the enrollment of a student in a course.",
@@ -187,6 +187,7 @@ SCHEMAS: dict[str, str] = {
     "ImportProblem": "A problem of the file as a whole.",
     "ImportWarning": "A part of the file that was ignored.",
     "ItemOutcome": "The outcome of one item of a batch.",
+    "ObjectChange": "A change of a student, a course or a term: `created`, `changed`, `deleted` or `erased`.",
     "Problem": "A problem as RFC 9457 defines it.",
     "ProblemReason": "One reason of a refusal, or one error of a field.",
     "ReportError": "One error of a row.",

@@ -62,7 +62,9 @@ class SchemaView(SpectacularAPIView):
                     generator: Any = self.generator_class()
                     document = generator.get_schema(request=request, public=self.serve_public)
                 renderer: Any = request.accepted_renderer
-                content = renderer.render(document, media_type, {})
-                content = compact(content).encode() if renderer.format == "yaml" else content
+                if renderer.format == "yaml":
+                    content = compact(renderer.render(document, media_type, {})).encode()
+                else:  # without indentation, which would be half of the document
+                    content = JSONRenderer().render(document)
                 _rendered[media_type] = content, f'"{hashlib.sha256(content).hexdigest()[:32]}"'
             return _rendered[media_type]

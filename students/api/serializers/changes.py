@@ -5,11 +5,10 @@ from typing import Any
 
 from django.utils.translation import gettext as translate
 from django.utils.translation import gettext_lazy as _
-from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema_field, extend_schema_serializer
+from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema_field
 from rest_framework import serializers
 
 from courses.api.serializers import CourseSerializer, CourseSummarySerializer, TermSerializer
-from courses.models import Course, Term
 from school.api.fields import QueryIntegerField
 from school.api.openapi.example_decorators import example
 from school.api.row_json import RowTemplate, row_template
@@ -31,6 +30,7 @@ class ChangeSerializer(EnrollmentEventSerializer):
     student = StudentSummarySerializer(source="enrollment.student", read_only=True)
     course = CourseSummarySerializer(source="enrollment.course", read_only=True)
     annotated = {"type": "type"}
+    optional_in_document = ("type",)
 
     class Meta(EnrollmentEventSerializer.Meta):
         fields = ["type", "id", "enrollment", "student", "course", *EnrollmentEventSerializer.Meta.fields[1:]]
@@ -56,8 +56,12 @@ class AnonymousChangeSerializer(ChangeSerializer):
     student = AnonymousStudentSerializer(source="enrollment.student", read_only=True)  # type: ignore[assignment]
 
 
-class VersionSerializer(serializers.Serializer[Any]):
-    """A version in the history of an object. The object has the fields with which the API shows it."""
+class CourseOfVersionSerializer(CourseSerializer):
+    annotated = {"term": "term_code"}
+
+
+class ObjectChangeSerializer(serializers.Serializer[Any]):
+    """A version in the history of an object, with the object as the API shows it: a student, a course or a term."""
 
     type = serializers.CharField()
     id = serializers.IntegerField(source="history_id")
@@ -66,56 +70,35 @@ class VersionSerializer(serializers.Serializer[Any]):
     actor: Any = serializers.SlugRelatedField(
         "username", source="history_user", read_only=True, allow_null=True, help_text="A user name."
     )
+    student = StudentSerializer(source="*", required=False)
+    course = extend_schema_field({"$ref": "#/components/schemas/CourseInPart"})(CourseOfVersionSerializer)(
+        source="*", required=False
+    )
+    term = TermSerializer(source="*", required=False)
     annotated = {"type": "type", "action": "action"}
 
-
-@extend_schema_serializer(component_name="StudentChange")
-class StudentVersionSerializer(VersionSerializer):
-    student = StudentSerializer(source="*")
-
     class Meta:
-        model = Student.history.model
+        model = Student.history.model  # its columns of a version are those of each history
 
 
-class CourseOfVersionSerializer(CourseSerializer):
-    annotated = {"term": "term_code"}
-
-
-@extend_schema_serializer(component_name="CourseChange")
-class CourseVersionSerializer(VersionSerializer):
-    course = CourseOfVersionSerializer(source="*")
-
-    class Meta:
-        model = Course.history.model
-
-
-@extend_schema_serializer(component_name="TermChange")
-class TermVersionSerializer(VersionSerializer):
-    term = TermSerializer(source="*")
-
-    class Meta:
-        model = Term.history.model
-
-
-LINES = {
-    "enrollments": ChangeSerializer,
-    "students": StudentVersionSerializer,
-    "courses": CourseVersionSerializer,
-    "terms": TermVersionSerializer,
-}
+OBJECTS = {"students": "student", "courses": "course", "terms": "term"}
 
 
 @cache
 def line_template(kind: str, *, is_limited: bool = False, with_names: bool = True) -> RowTemplate:
     """Return the template of a line in the feed of several kinds."""
-    serializer: Any = LINES[kind] if with_names or kind != "enrollments" else AnonymousChangeSerializer
-    return row_template(serializer(), is_limited=is_limited)
+    if kind not in OBJECTS:
+        return row_template((ChangeSerializer if with_names else AnonymousChangeSerializer)(), is_limited=is_limited)
+    serializer = ObjectChangeSerializer()
+    for name in set(OBJECTS.values()) - {OBJECTS[kind]}:
+        del serializer.fields[name]
+    return row_template(serializer, is_limited=is_limited)
 
 
 @extend_schema_field(
     PolymorphicProxySerializer(
         "ChangeOfAnyKind",
-        serializers=[ChangeSerializer, StudentVersionSerializer, CourseVersionSerializer, TermVersionSerializer],
+        serializers=[ChangeSerializer, ObjectChangeSerializer],
         resource_type_field_name=None,
         many=True,
     )
