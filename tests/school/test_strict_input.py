@@ -251,6 +251,7 @@ def address_of(route: str, path_values: dict[str, Any]) -> str:
         "<str:course_id>": path_values["course"],
         "<str:term_id>": path_values["term"],
         "enrollments/<id:pk>": f"enrollments/{path_values['enrollment']}",
+        "webhooks/<id:pk>": "webhooks/1",
     }
     for part, value in parts.items():
         route = route.replace(part, str(value))
