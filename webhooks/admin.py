@@ -99,6 +99,11 @@ class EndpointAdmin(ModelAdmin):
         replay_url = path("<id:pk>/replay/", view(self.replay), name="webhooks_endpoint_replay")
         return [*urls, replay_url, *super().get_urls()]
 
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Let the attempts be deleted with their endpoint, although they cannot be deleted alone."""
+        deleted, counts, missing, protected = super().get_deleted_objects(objs, request)
+        return deleted, counts, missing - {Attempt._meta.verbose_name}, protected
+
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         if change:
             save_changes(obj, [name for name in form.changed_data if name in form.fields])
