@@ -231,9 +231,8 @@ class World:
             client=sender if ApiClient.objects.filter(user=sender).exists() else None,
         )
         self.file_import = submit(BytesIO(self.file), order)
-        self.webhook = Endpoint(
-            url=f"https://{name.lower()}.example/{name}", kinds=["enrollments"], client=order.client
-        )
+        client = ApiClient.objects.filter(user=sender).first()
+        self.webhook = Endpoint(url=f"https://school.example/{name}", kinds=["enrollments"], client=client)
         register(self.webhook)
 
     def address(self, route):
