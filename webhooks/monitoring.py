@@ -5,17 +5,22 @@ from collections.abc import Iterator
 from django.db.models import Count
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from webhooks.models import AttemptCount, Endpoint, EndpointState, Outcome
+from webhooks.models import AttemptCount, Endpoint, EndpointState, Outcome, PauseReason
 from webhooks.outbox import lag_of
 
 
 def webhook_metrics() -> Iterator[Metric]:
-    """Yield gauges of the webhooks by state and of their lag, and a counter of the attempts by outcome."""
+    """Yield gauges of the webhooks by state and reason and of their lag, and a counter of the attempts by outcome."""
+    counts = dict(Endpoint.objects.order_by().values_list("pause_reason").annotate(Count("pk")))
+    active = counts.pop("", 0)
     endpoints = GaugeMetricFamily("school_webhooks", "Webhooks by state.", labels=["state"])
-    counts = dict(Endpoint.objects.order_by().values_list("state").annotate(Count("pk")))
-    for state in EndpointState.values:
-        endpoints.add_metric([state], counts.get(state, 0))
+    endpoints.add_metric([EndpointState.ACTIVE], active)
+    endpoints.add_metric([EndpointState.PAUSED], sum(counts.values()))
     yield endpoints
+    paused = GaugeMetricFamily("school_webhooks_paused", "Paused webhooks by reason.", labels=["reason"])
+    for reason in PauseReason.values:
+        paused.add_metric([reason], counts.get(reason, 0))
+    yield paused
     yield GaugeMetricFamily(
         "school_webhook_lag_seconds",
         "Age of the oldest change that an active webhook has not got; 0 if there is none.",

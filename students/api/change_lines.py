@@ -62,7 +62,7 @@ def read_lines(
     kinds are merged by their times. With ``row_scope`` there are only the lines within it, and the positions pass the
     others; a page may then be empty although ``has_more`` is True. A scope of certain courses only:
     ``RowScope(account_id, frozenset(), courses, terms_of_courses)``. Without ``with_names`` the lines of enrollments
-    have only the id of the student; the kind ``students`` always has personal data.
+    have only the id of the student, and no reason; the kind ``students`` always has personal data.
 
     Raise ``Refused`` (``cursor_expired``) if the change at a position no longer exists.
     """

@@ -359,13 +359,14 @@ def test_staff_need_the_permission_to_view_each_kind(client, viewer, changes):
 
 
 @pytest.mark.django_db
-def test_lines_without_names_have_only_the_id_of_the_student(actor):
+def test_lines_without_names_have_only_the_id_of_the_student_and_no_reason(actor):
     student = make_student()
-    enroll(student_id=student.pk, course_id=make_course().pk, actor=actor)
+    enroll(student_id=student.pk, course_id=make_course().pk, actor=actor, reason="Her mother asked for it.")
 
     [line] = read_lines([ENROLLMENTS], {}, 10, with_names=False).lines
 
-    assert json.loads(line.json)["student"] == {"id": student.pk}
+    shown = json.loads(line.json)
+    assert (shown["student"], shown["reason"]) == ({"id": student.pk}, "")
     assert CANARY.lower() not in line.json.lower()
 
 

@@ -307,14 +307,19 @@ def test_a_limited_client_gets_only_its_own_rows(endpoint_of, deliver, enroll_st
 
 
 @pytest.mark.parametrize("scopes", [[], ["students:read"]])
-def test_names_need_the_scope_to_read_students(endpoint_of, deliver, enroll_students, scopes):
+@pytest.mark.parametrize("is_limited", [False, True])
+def test_names_and_reasons_need_the_scope_to_read_students(actor, endpoint_of, deliver, scopes, is_limited):
+    course, student = make_course(), make_student()
+    client = client_of("webhooks:write", "changes:read", *scopes, is_limited=is_limited)
+    client.courses.add(course)
     with receiving() as receiver:
-        endpoint_of(receiver, client=client_of("webhooks:write", "changes:read", *scopes))
-        [student_id] = enroll_students(1)
+        endpoint_of(receiver, client=client)
+        enroll(student_id=student.pk, course_id=course.pk, actor=actor, reason="Her mother Annabella asked for it.")
         deliver()
     [request] = receiver.requests
-    assert (CANARY in request.body.decode()) is bool(scopes)
-    assert request.message["data"]["student"]["id"] == student_id
+    assert (CANARY in request.body.decode(), "Annabella" in request.body.decode()) == (bool(scopes), bool(scopes))
+    assert request.message["data"]["student"]["id"] == student.pk
+    assert bool(request.message["data"]["reason"]) is bool(scopes)
 
 
 @pytest.mark.parametrize("loss", ["revoked", "scope", "no account"])

@@ -11,7 +11,7 @@ from rest_framework import serializers
 from courses.api.serializers import CourseSerializer, CourseSummarySerializer, TermSerializer
 from school.api.fields import QueryIntegerField
 from school.api.openapi.example_decorators import example
-from school.api.row_json import RowTemplate, row_template
+from school.api.row_json import ComputedField, RowTemplate, row_template
 from school.api.serializers import KnownFieldsSerializer
 from students.api.serializers import examples
 from students.api.serializers.enrollment_events import EnrollmentEventSerializer
@@ -46,7 +46,7 @@ def change_template(*, is_limited: bool = False) -> RowTemplate:
 
 
 class AnonymousChangeSerializer(ChangeSerializer):
-    """A journal entry without the number and the names of the student."""
+    """A journal entry with the id of the student only, and without the reason, which may contain names."""
 
     class AnonymousStudentSerializer(serializers.ModelSerializer[Student]):
         class Meta:
@@ -54,6 +54,7 @@ class AnonymousChangeSerializer(ChangeSerializer):
             fields = ["id"]
 
     student = AnonymousStudentSerializer(source="enrollment.student", read_only=True)  # type: ignore[assignment]
+    computed = {"reason": ComputedField((), lambda _request: "")}
 
 
 class CourseOfVersionSerializer(CourseSerializer):
