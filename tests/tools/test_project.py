@@ -61,6 +61,7 @@ def test_only_the_enrollment_service_writes_enrollments():
     }
 
     assert sorted(found) == [
+        "bulk/importers/object_saver.py",  # which writes students, courses and terms
         "oneroster/record_writer.py",  # which writes only records of OneRoster
         "students/enrollment/batch.py",
         "students/events/journal.py",  # which writes only events
