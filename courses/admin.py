@@ -21,10 +21,10 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 from bulk.admin.list_export import ListExport
 from courses.copy_page import CopyCourses
 from courses.corequisites import check_corequisites
-from courses.exports import COURSES, TERMS
+from courses.exports import COURSES, GRADES, TERMS
 from courses.grades import table_refusals
 from courses.meetings import format_meetings, parse_meetings
-from courses.models import Course, CourseStaff, Grade, Term
+from courses.models import Course, CourseStaff, Grade
 from courses.prerequisite_items import format_items, parse_codes, parse_items, split_codes
 from courses.prerequisites import (
     check_prerequisites,
@@ -40,8 +40,9 @@ from school.admin_site.row_access import RowScopeFilter
 from school.refusals import Refused
 
 
-@admin.register(Term)
 class TermAdmin(CopyCourses, ListExport, ProtectedByRelation, SimpleHistoryAdmin, ModelAdmin):
+    """The admin of terms without students. ``students.admin`` registers a subclass that promotes students."""
+
     list_export = TERMS
     protected_by = "courses"
     list_display = ["code", "name", "starts_on", "ends_on", "drop_deadline", "census_on", "max_credits"]
@@ -214,9 +215,10 @@ class GradeForm(forms.ModelForm):
         return cleaned
 
 
-class GradeAdmin(SimpleHistoryAdmin, ModelAdmin):
+class GradeAdmin(ListExport, SimpleHistoryAdmin, ModelAdmin):
     """The admin of grades without students. ``students.admin`` registers a subclass that promotes students."""
 
+    list_export = GRADES
     list_display = ["code", "passes", "rank"]
     search_fields = ["code"]
     form = GradeForm

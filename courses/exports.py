@@ -1,4 +1,4 @@
-"""The exports of terms and of courses."""
+"""The exports of terms, grades and courses."""
 
 from bulk.exports import Export
 from courses.meetings import format_meetings
@@ -18,6 +18,7 @@ TERMS = Export(
     },
     formats={"max_credits": format_credits},
 )
+GRADES = Export("grades", {"grade": "code", "passes": "passes", "rank": "rank"})
 COURSES = Export(
     "courses",
     {

@@ -4,12 +4,15 @@ The table of grades: the grades that exist, those that pass, and their order.
 While the table is empty, a completion may have any grade and every completion passes.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from django.core.exceptions import ValidationError
+
 from courses.models import Course, Grade
 from courses.prerequisite_items import minimum_grades
+from school.i18n.stored_messages import message_of
 from school.i18n.stored_messages import translatable as _
 from school.refusals import Refusal
 
@@ -95,21 +98,67 @@ def table_refusals(changed: Grade | None, replaced_ids: Collection[int]) -> list
     Of a table that is not empty, one grade must pass. A grade that prerequisites require must stay, pass and have a
     rank. The caller has locked the prerequisites.
     """
-    replaced = dict(Grade.objects.filter(pk__in=replaced_ids).values_list("pk", "code"))
+    codes = Grade.objects.filter(pk__in=replaced_ids).values_list("code", flat=True)
     rows = [*Grade.objects.exclude(pk__in=replaced_ids).values_list("code", "passes", "rank")]
     rows += [(changed.code, changed.passes, changed.rank)] if changed else []
     table = make_table(rows)
-    refusals = []
-    if rows and not any(row.passes for row in table.rows.values()):
-        message = _("At least one grade of the table must pass.")
-        refusals.append(Refusal("no_passing_grade", message, _("No grade passes"), "passes"))
-    lost = {code for code in replaced.values() if not table.can_be_minimum(code)}
-    for code in sorted(lost):
-        courses = Course.objects.exclude(prerequisites=[]).select_related("term").order_by("pk") if lost else []
-        keys = [course.full_code for course in courses if code in minimum_grades(course.prerequisites)]
-        if keys:
-            refusals.append(_in_use_refusal(code, keys, changed))
-    return refusals
+    refusals = [] if _has_passing_grade(table) else [_no_passing_grade_refusal()]
+    in_use = _courses_by_lost_minimum(codes, table)
+    return refusals + [_in_use_refusal(code, in_use[code], changed) for code in sorted(in_use)]
+
+
+def refusals_of_changes(changed: Sequence[Grade]) -> dict[int, list[Refusal]]:
+    """
+    Return why the table cannot have these new and changed grades together, by ``id()`` of the grade.
+
+    The codes of stored grades do not change. The caller has locked the prerequisites.
+    """
+    others = Grade.objects.exclude(code__in=[grade.code for grade in changed]).values_list("code", "passes", "rank")
+    table = make_table([*others, *((grade.code, grade.passes, grade.rank) for grade in changed)])
+    in_use = _courses_by_lost_minimum([grade.code for grade in changed if grade.pk], table)
+    failing = [grade for grade in changed if not grade.passes] if not _has_passing_grade(table) else []
+    passed = set(
+        Grade.objects.filter(passes=True, code__in=[each.code for each in failing]).values_list("code", flat=True)
+    )
+    taken = {rank for _code, _passes, rank in others if rank is not None}
+    refused: dict[int, list[Refusal]] = {}
+    for grade in changed:
+        found = [_rank_refusal()] if grade.rank in taken else []
+        if grade in failing and (grade.code in passed or not passed):
+            found.append(_no_passing_grade_refusal())
+        if grade.code in in_use:
+            found.append(_in_use_refusal(grade.code, in_use[grade.code], grade))
+        if found:
+            refused[id(grade)] = found
+        elif grade.rank is not None:
+            taken.add(grade.rank)
+    return refused
+
+
+def _has_passing_grade(table: GradeTable) -> bool:
+    return not table or any(row.passes for row in table.rows.values())
+
+
+def _no_passing_grade_refusal() -> Refusal:
+    message = _("At least one grade of the table must pass.")
+    return Refusal("no_passing_grade", message, _("No grade passes"), "passes")
+
+
+def _rank_refusal() -> Refusal:
+    [constraint] = [each for each in Grade._meta.constraints if each.name == "grade_rank_is_unique"]
+    error = ValidationError(constraint.violation_error_message or "")
+    return Refusal(str(constraint.violation_error_code), message_of(error), field="rank")
+
+
+def _courses_by_lost_minimum(codes: Iterable[str], table: GradeTable) -> dict[str, list[str]]:
+    """Return the keys of the courses whose prerequisites require one of the grades, which cannot be a minimum."""
+    lost = {code for code in codes if not table.can_be_minimum(code)}
+    found: dict[str, list[str]] = {}
+    if lost:
+        for course in Course.objects.exclude(prerequisites=[]).select_related("term").order_by("pk"):
+            for code in lost & minimum_grades(course.prerequisites):
+                found.setdefault(code, []).append(course.full_code)
+    return found
 
 
 def _in_use_refusal(code: str, keys: list[str], changed: Grade | None) -> Refusal:

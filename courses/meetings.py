@@ -13,9 +13,9 @@ from itertools import combinations, product
 from typing import Any, NamedTuple
 
 from django.core.exceptions import ValidationError
-from django.db import models
 from django.utils.dates import WEEKDAYS
 
+from school.fields import ListField
 from school.i18n.stored_messages import translatable as _
 from school.text_normalization import normalized
 from school.validators import in_our_times, plain_text
@@ -46,12 +46,8 @@ class Conflict(NamedTuple):
         return f"{WEEKDAYS[DAYS.index(self.day)]} {self.start}-{self.end}"
 
 
-class MeetingsField(models.JSONField):
-    """A list of meetings. Migrations refer to the Django field that is extended."""
-
-    def deconstruct(self) -> Any:
-        name, _path, args, kwargs = super().deconstruct()
-        return name, "django.db.models.JSONField", args, kwargs
+class MeetingsField(ListField):
+    """A list of meetings."""
 
     def parse_cell(self, text: str) -> list[Meeting]:
         """Return the value for the text of a cell; raise ``ValidationError``."""

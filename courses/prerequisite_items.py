@@ -9,12 +9,11 @@ they are written ``MATH-1, CS-1|CS-2, STAT-2>=C``.
 import json
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
-from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db import models
 from django.utils.translation import gettext
 
+from school.fields import ListField
 from school.i18n.stored_messages import translatable as _
 from school.text_normalization import normalized
 
@@ -27,12 +26,8 @@ _TOKEN = re.compile(
 Token = tuple[str, str]  # the kind of a token, and its text
 
 
-class PrerequisitesField(models.JSONField):
-    """A list of items. Migrations refer to the Django field that is extended."""
-
-    def deconstruct(self) -> Any:
-        name, _path, args, kwargs = super().deconstruct()
-        return name, "django.db.models.JSONField", args, kwargs
+class PrerequisitesField(ListField):
+    """A list of items."""
 
     def parse_cell(self, text: str) -> list[Item]:
         """Return the value for the text of a cell; raise ``ValidationError``."""

@@ -12,7 +12,6 @@ from bulk.importers.base import Source
 from bulk.importers.cell_values import parse_cell
 from bulk.importers.earlier_zips import EarlierIds
 from bulk.importers.external_id_index import RowId, RowIdIndex
-from bulk.importers.history_undo import HistoryUndo
 from bulk.importers.upsert import UpsertImporter
 from bulk.models import Import
 from bulk.roster_zips.binding import TO_BE_DELETED
@@ -60,17 +59,6 @@ class TermImporter(TermSaver, UpsertImporter):
         except ValidationError as error:
             raise ValidationError({"term": error}) from None
         return Term(code=cells["term"])
-
-
-class TermUndo(HistoryUndo):
-    kind = TermImporter.kind
-    id_column = TermImporter.id_column
-    key_columns = ("id",)
-    columns = ()
-    importer_class = TermImporter
-
-
-TermImporter.undo_importer = TermUndo
 
 
 class SessionImporter(TermImporter):
@@ -185,6 +173,3 @@ class SessionImporter(TermImporter):
     def close(self) -> None:
         if index := vars(self).pop("referred_ids", None):
             index.close()
-
-
-TermImporter.roster_importer = SessionImporter

@@ -35,7 +35,7 @@ from oneroster.record_writer import RecordWriter
 from school.db.compiled_queries import ON_POSTGRESQL, QueryParameter, Statement, StatementCache, compile_statement
 from school.db.loggable_error_details import sqlstate_of
 from school.db.sqlite.busy_timeout import limit_busy_wait
-from students.events.journal import safe_watermark
+from students.events.journal import JOURNAL
 from students.models import EnrollmentEvent, StudentCourse
 
 ADVISORY_LOCK = 0x0E05732  # the key of the lock that one publication holds
@@ -150,7 +150,7 @@ def _expiry() -> datetime:
 
 def _watermark() -> int:
     """Return the id up to which the journal is complete for all later queries."""
-    watermark = safe_watermark()
+    watermark = JOURNAL.safe_watermark()
     if watermark is None:
         watermark = EnrollmentEvent.objects.aggregate(last=Max("pk"))["last"] or 0
     return watermark

@@ -94,6 +94,18 @@ class NormalizedEmailField(_Normalized, models.EmailField):
     form_class = NormalizedEmailFormField
 
 
+class ListField(models.JSONField):
+    """A JSON list that is mostly empty. Migrations refer to the Django field that is extended."""
+
+    def deconstruct(self) -> Any:
+        name, _path, args, kwargs = super().deconstruct()
+        return name, "django.db.models.JSONField", args, kwargs
+
+    def from_db_value(self, value: Any, expression: Any, connection: Any) -> Any:
+        """Return the list. An empty one is not parsed, because every course has several of them."""
+        return [] if value == "[]" else super().from_db_value(value, expression, connection)
+
+
 def format_credits(value: Decimal | None) -> str:
     """Return credits without superfluous zeros: 3, 2.5; an empty text for None."""
     return "" if value is None else f"{value.normalize():f}"

@@ -7,6 +7,7 @@ All variables are listed in docs/settings.md. A missing or malformed one stops t
 import tomllib
 import warnings
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -78,6 +79,7 @@ INSTALLED_APPS = [
     "courses",
     "students",
     "oneroster",
+    "webhooks",
     "unfold.apps.BasicAppConfig",
     "unfold.contrib.filters",
     "unfold.contrib.simple_history",
@@ -193,7 +195,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # The kinds of imports and their importers. A kind may refer to the kinds before it.
 IMPORT_KINDS = {
-    "terms": "courses.term_imports.TermImporter",
+    "terms": "students.imports.TermWithWaitlistsImporter",
+    "grades": "students.imports.GradeWithWaitlistsImporter",
     "students": "students.imports.StudentImporter",
     "courses": "students.imports.CourseWithSeatsImporter",
     "holds": "students.imports.HoldImporter",
@@ -204,8 +207,11 @@ READINESS_CHECKS = {"worker": "bulk.monitoring.worker_state"}
 METRIC_SOURCES = [
     "bulk.monitoring.import_metrics",
     "students.monitoring.feed_metrics",
+    "webhooks.monitoring.webhook_metrics",
     "school.backups.last_backup.backup_metrics",
 ]
+# Functions that return more alerts for the home page of the admin.
+DASHBOARD_ALERTS = ["webhooks.admin.paused_alerts"]
 # Pages of the apps in the admin that belong to no model: the route, the view and the name of the URL.
 ADMIN_PAGES = [("oneroster/", "oneroster.admin.export_page", "oneroster")]
 MAX_UPLOAD_BYTES = env.int("MAX_UPLOAD_BYTES", default=268_435_456)
@@ -220,7 +226,10 @@ PERIODIC_TASKS = {
     "publish_oneroster": ("oneroster.publishing.publish", timedelta(0)),
     "promote_waitlists": ("students.housekeeping.promote_waitlists", timedelta(minutes=5)),
     "housekeeping": ("students.housekeeping.clean_up", None),
+    "webhooks": ("webhooks.housekeeping.clean_up", None),
 }
+# The functions of the apps that workers run all the time, each in a thread.
+BACKGROUND_TASKS = ["webhooks.delivery.dispatcher.run"]
 
 # Retention periods of personal data, applied by `manage.py apply_retention`; 0 keeps uploads or students forever.
 RETENTION_ANSWERS_DAYS = env.int("RETENTION_ANSWERS_DAYS", default=1)
@@ -242,6 +251,17 @@ if not all(0 < len(each) <= 200 for each in (ONEROSTER_ORG_NAME, ONEROSTER_ORG_I
     raise ImproperlyConfigured("ONEROSTER_ORG_NAME and ONEROSTER_ORG_IDENTIFIER must have 1 to 200 characters.")
 if not 1 <= ONEROSTER_TOMBSTONE_DAYS <= 3_650:
     raise ImproperlyConfigured("ONEROSTER_TOMBSTONE_DAYS must be from 1 to 3650.")
+
+# Webhooks
+WEBHOOK_HTTP = flag("WEBHOOK_HTTP", default=False)  # True if URLs of webhooks may begin with http://
+try:
+    # Networks that webhooks may be sent to although they are not public.
+    WEBHOOK_ALLOWED_NETWORKS = [ip_network(each.strip()) for each in env.list("WEBHOOK_ALLOWED_NETWORKS", default=[])]
+except ValueError as error:
+    raise ImproperlyConfigured(f"WEBHOOK_ALLOWED_NETWORKS has a malformed network: {error}.") from None
+RETENTION_ATTEMPTS_DAYS = env.int("RETENTION_ATTEMPTS_DAYS", default=30)  # days for which attempts are kept
+if RETENTION_ATTEMPTS_DAYS < 1:
+    raise ImproperlyConfigured("RETENTION_ATTEMPTS_DAYS must be 1 or more.")
 
 # Languages and time
 

@@ -23,7 +23,7 @@ from students.api.problem_pages import problem_index, problem_page
 register_converter(IdConverter, "id")
 
 # The patterns are in one flat list, because it is resolved faster than nested includes.
-apps_with_api = ("students", "courses", "bulk")
+apps_with_api = ("students", "bulk", "webhooks")
 api = [each for app in apps_with_api for each in import_module(f"{app}.api.urls").urlpatterns]
 exports = import_module("oneroster.api.export_urls").urlpatterns
 

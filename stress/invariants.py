@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from courses.models import Course, Grade
 from students.events.journal import replay, replayable_snapshot
-from students.models import Action, EnrollmentEvent, Status, Student, StudentCourse
+from students.models import Action, EnrollmentEvent, Hold, Status, Student, StudentCourse
 
 COURSE_FULL = "course_full"
 
@@ -69,6 +69,7 @@ def waiting_enrollments() -> Iterator[tuple[StudentCourse, set[str]]]:
     waived = dict(waivers.values_list("enrollment", "waived"))
     taken = credits_taken()
     held = open_enrollments()
+    holds = Hold.objects.open_by_student(set(StudentCourse.objects.waitlisted().values_list("student", flat=True)))
     now, today = timezone.now(), timezone.localdate()
     for waiter in StudentCourse.objects.in_waitlist_order().select_related("student", "course__term"):
         course = waiter.course
@@ -79,6 +80,7 @@ def waiting_enrollments() -> Iterator[tuple[StudentCourse, set[str]]]:
         freed = left.course.credits if left and left.course.term_id == course.term_id else None
         is_against = {
             "student_inactive": not waiter.student.is_active,
+            "on_hold": any(hold.applies_to(course.term_id, today) for hold in holds.get(waiter.student_id, ())),
             "course_inactive": not course.is_active,
             "enrollment_not_open": course.enrollment_opens_at is not None and now < course.enrollment_opens_at,
             "enrollment_closed": course.enrollment_closes_at is not None and now >= course.enrollment_closes_at,
@@ -87,7 +89,7 @@ def waiting_enrollments() -> Iterator[tuple[StudentCourse, set[str]]]:
                 _is_met(item, passed[waiter.student_id], grades) for item in course.prerequisites
             ),
             "corequisite_missing": not all(
-                code in (done for done, _grade in passed[waiter.student_id])
+                _is_met(code, passed[waiter.student_id], grades)
                 or (code, course.term_id) in ((each.code, each.term_id) for each in seated)
                 for code in course.corequisites
             ),

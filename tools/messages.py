@@ -21,7 +21,7 @@ from babel.messages.pofile import read_po, write_po
 from django.utils.translation.template import templatize
 
 ROOT = Path(__file__).resolve().parent.parent
-APPS = ("school", "bulk", "courses", "students", "oneroster")
+APPS = ("school", "bulk", "courses", "students", "oneroster", "webhooks")
 LANGUAGES = ("de", "es")
 # Libraries whose texts are shown, and that lack some of these languages: our catalogs have the missing translations.
 BORROWED = (

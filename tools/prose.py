@@ -11,7 +11,7 @@ from typing import NamedTuple
 from babel.messages.pofile import read_po
 
 ROOT = Path(__file__).resolve().parent.parent
-PRODUCT = ("school", "bulk", "courses", "students")
+PRODUCT = ("school", "bulk", "courses", "students", "webhooks")
 CODE = (*PRODUCT, "tests", "bench", "stress", "tools")
 
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any, Protocol
 
 from django.db import OperationalError, connection, transaction
 from django.utils import timezone
@@ -132,7 +133,7 @@ class Lease:
 
 def reserve(job: Import) -> None:
     """Reserve a pending import for this process, so that no worker takes it."""
-    job.lease_owner = f"{_process_name()}:{RESERVED}"
+    job.lease_owner = f"{process_name()}:{RESERVED}"
     job.leased_until = timezone.now() + LEASE_DURATION
     job.save(update_fields=["lease_owner", "leased_until"])
 
@@ -145,7 +146,7 @@ def claim(import_id: int) -> Lease | None:
     An import that has used up ``MAX_ATTEMPTS`` attempts fails instead.
     """
     job = Import.objects.select_for_update(skip_locked=True).filter(pk=import_id, state__in=PROCESSING_STATES).first()
-    if job is None or not (is_free(job) or job.lease_owner == f"{_process_name()}:{RESERVED}"):
+    if job is None or not (is_free(job) or job.lease_owner == f"{process_name()}:{RESERVED}"):
         return None
     job.attempts += 1
     if job.attempts > MAX_ATTEMPTS:
@@ -155,7 +156,7 @@ def claim(import_id: int) -> Lease | None:
         job.problems = [Refusal("interrupted", message).as_stored()]
         job.save()
         return None
-    lease = Lease(job.pk, f"{_process_name()}:{secrets.token_hex(8)}")
+    lease = Lease(job.pk, f"{process_name()}:{secrets.token_hex(8)}")
     job.lease_owner = lease.owner
     job.started_at = job.started_at or timezone.now()
     job.leased_until = timezone.now() + LEASE_DURATION
@@ -163,8 +164,15 @@ def claim(import_id: int) -> Lease | None:
     return lease
 
 
-def is_free(job: Import) -> bool:
-    """Return True if no process works on an import: there is no lease, the lease has expired, or its owner has died."""
+class Leased(Protocol):
+    """A row with a lease. The owner has the form ``process_name():token``."""
+
+    leased_until: Any
+    lease_owner: Any
+
+
+def is_free(job: Leased) -> bool:
+    """Return True if no process works on a row: there is no lease, the lease has expired, or its owner has died."""
     return job.leased_until is None or job.leased_until < timezone.now() or _is_dead(job.lease_owner)
 
 
@@ -177,7 +185,7 @@ def waiting_import_ids() -> list[int]:
 
 def is_own_lease(job: Import) -> bool:
     """Return True if this process holds the lease of an import, or was the last one to hold it."""
-    return job.lease_owner.rpartition(":")[0] == _process_name()
+    return job.lease_owner.rpartition(":")[0] == process_name()
 
 
 def is_held(job: Import) -> bool:
@@ -188,7 +196,8 @@ def is_held(job: Import) -> bool:
     return not is_free(job) or (host == socket.gethostname() and not _is_dead(job.lease_owner))
 
 
-def _process_name() -> str:
+def process_name() -> str:
+    """Return the host and the id of this process, for the owner of a lease."""
     return f"{socket.gethostname()}:{os.getpid()}"
 
 

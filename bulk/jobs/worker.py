@@ -2,14 +2,18 @@
 The worker: processes the imports that wait, and runs the periodic tasks.
 
 The imports are the queue. An import that was abandoned waits like a new one, and is continued from its checkpoint.
+``BACKGROUND_TASKS`` of the settings names the functions of the apps that run in threads beside, as long as the worker.
 """
 
+import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 import structlog
-from django.db import InterfaceError, OperationalError, close_old_connections
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, close_old_connections, connection
+from django.utils.module_loading import import_string
 
 from bulk.jobs.leases import waiting_import_ids
 from bulk.jobs.periodic_tasks import PeriodicTasks, run_frequent
@@ -25,8 +29,40 @@ def run_worker(*, keep_running: Callable[[], bool], once: bool = False) -> None:
     """
     Work on the imports that wait, and run the periodic tasks, while ``keep_running`` returns True.
 
-    With ``once``, do so in a single pass, only with the tasks that run after each poll.
+    With ``once``, do so in a single pass, only with the background tasks and those that run after each poll.
     """
+    if once:
+        _work(keep_running=keep_running, once=True)
+        for path in settings.BACKGROUND_TASKS:
+            import_string(path)(keep_running=keep_running, once=True)
+    else:
+        with _background_tasks():
+            _work(keep_running=keep_running, once=False)
+
+
+@contextmanager
+def _background_tasks() -> Iterator[None]:
+    """Run the background tasks in threads during the block, and wait for their end after it."""
+    stopped = threading.Event()
+
+    def run(path: str) -> None:
+        try:
+            import_string(path)(keep_running=lambda: not stopped.is_set())
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=run, args=[path], daemon=True) for path in settings.BACKGROUND_TASKS]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        for thread in threads:
+            thread.join()
+
+
+def _work(*, keep_running: Callable[[], bool], once: bool) -> None:
     heartbeat, periodic_tasks = Heartbeat(), PeriodicTasks()
     while keep_running():
         try:

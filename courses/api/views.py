@@ -11,7 +11,7 @@ from courses.api.serializers import TERM, CourseSerializer, GradeSerializer, Ter
 from courses.grades import table_refusals
 from courses.lookup import CourseKey, find_course, find_grade, find_term, parse_course_key
 from courses.models import Course, Grade, Term
-from courses.object_savers import CourseSaver, TermSaver
+from courses.object_savers import CourseSaver
 from courses.prerequisites import (
     lock_for_rename,
     lock_prerequisites,
@@ -22,7 +22,6 @@ from courses.prerequisites import (
 from school.access.row_scope import filter_by_scope
 from school.api.base_views import ResourceViewSet
 from school.api.batches import BatchMixin, NaturalKey
-from school.api.openapi.batch_serializers import describe_batch
 from school.api.permissions import row_scope_of
 from school.identifiers import parse_id
 from school.refusals import Refused
@@ -36,8 +35,9 @@ def course_key_values(key: CourseKey) -> dict[str, Any]:
     return {"code": key.code, "term": key.term or None, "section": key.section}
 
 
-@describe_batch("term", TermSerializer, {**TERM, "code": "2030F"})
 class TermViewSet(BatchMixin, ResourceViewSet):
+    """Terms without students. ``students.api`` serves a subclass that promotes waitlisted students."""
+
     scope = "courses"
     permission_model = Term
     detail_url_name = "term"
@@ -50,11 +50,6 @@ class TermViewSet(BatchMixin, ResourceViewSet):
     ordering = "-starts_on"
 
     natural_key = NaturalKey(("code",), str)
-
-    def batch_saver(self) -> TermSaver:
-        saver = TermSaver()
-        saver.history = {"default_user": self.request.user}
-        return saver
 
     def pk_in_url(self) -> int:
         return parse_id(self.kwargs["term_id"]) or self.find_object().pk

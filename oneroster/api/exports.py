@@ -55,7 +55,6 @@ class ExportView(StrictQueryMixin, APIView):
     permission_classes = (MayExport,)
     renderer_classes = [ZipRenderer, JSONRenderer]
     http_method_names = ("get", "head")
-    more_problems = {"GET": {400}}
 
     def allowed_parameters(self) -> set[str]:
         return {"version", "delta_since"}

@@ -117,9 +117,16 @@ def _in_own_courses(path: str = "") -> RowCondition:
 
 
 def _has_own_enrollment(model: type[Any], row_scope: Any) -> Q:
-    enrollments: Any = model._meta.get_field("enrollments").related_model
+    students = getattr(model, "instance_type", model)  # the model whose history it is
+    enrollments: Any = students._meta.get_field("enrollments").related_model
     # EXISTS instead of a list of ids: SQLite would build the whole list even for one student.
-    return Q(Exists(filter_by_scope(enrollments.objects.filter(student=OuterRef("pk")), row_scope)))
+    return Q(Exists(filter_by_scope(enrollments.objects.filter(student=OuterRef("id")), row_scope)))
+
+
+def _was_in_own_terms_or_courses(model: type[Any], row_scope: Any) -> Q:
+    """A version of a course, by its term at that time: a version in a term that is not visible is hidden."""
+    in_visible_term = Q(term=None) | Q(term__pk__any_of=row_scope.visible_terms)
+    return Q(term__pk__any_of=row_scope.terms) | Q(id__any_of=row_scope.courses) & in_visible_term
 
 
 def _of_own_student(model: type[Any], row_scope: Any) -> Q:
@@ -138,8 +145,11 @@ def _sent_by_account(model: type[Any], row_scope: Any) -> Q:
 VISIBLE_ROWS: Mapping[str, RowCondition] = {
     "courses.Term": lambda model, row_scope: Q(pk__any_of=row_scope.visible_terms),
     "courses.Course": _in_own_courses(),
+    "courses.HistoricalTerm": lambda model, row_scope: Q(id__any_of=row_scope.visible_terms),
+    "courses.HistoricalCourse": _was_in_own_terms_or_courses,
     "courses.Grade": lambda model, row_scope: Q(),
     "students.Student": _has_own_enrollment,
+    "students.HistoricalStudent": _has_own_enrollment,
     "students.Hold": _of_own_student,
     "students.StudentCourse": _in_own_courses("course"),
     "students.EnrollmentEvent": _in_own_courses("enrollment__course"),

@@ -74,6 +74,7 @@ NAVIGATION = [
             model_link(_("Record of access"), "visibility", "school.PersonalDataAccess"),
             model_link(_("Course staff"), "badge", "courses.CourseStaff"),
             model_link(_("API clients"), "key", "school.ApiClient"),
+            model_link(_("Webhooks"), "webhook", "webhooks.Endpoint"),
             model_link(_("Access tokens"), "vpn_key", "oauth2_provider.AccessToken"),
             model_link(_("Users"), "person", "auth.User"),
             model_link(_("Groups"), "group", "auth.Group"),

@@ -17,6 +17,7 @@ from rest_framework.request import Request
 
 from school.accounts.session_timeout import is_expired
 from school.accounts.settings import REQUIRED
+from school.api.permissions import scope_of
 from school.api.token_grants import Grant, bind_client, copy_account, grant_of_request
 from school.http.bearer_token import has_bearer_token
 from school.http.rate_limit import count_account, count_anonymous, count_failure
@@ -102,10 +103,9 @@ class ClientScheme(DjangoOAuthToolkitScheme):  # type: ignore[no-untyped-call]  
 
     def get_security_requirement(self, auto_schema: Any) -> list[dict[str, list[str]]]:
         view = auto_schema.view
-        scope = getattr(view, "scope", None)
-        access = "read" if auto_schema.method in ("GET", "HEAD", "OPTIONS") else "write"
         oauth2, bearer = self.name
-        return [{oauth2: [f"{scope}:{access}"] if scope else []}, {bearer: []}]
+        scopes = [scope_of(view, auto_schema.method)] if hasattr(view, "scope") else []
+        return [{oauth2: scopes}, {bearer: []}]
 
     def get_security_definition(self, auto_schema: Any) -> list[dict[str, Any]]:
         by_credentials = super().get_security_definition(auto_schema)  # type: ignore[no-untyped-call]

@@ -53,15 +53,20 @@ def row_scope_of(request: Any) -> RowScope | None:
     return row_scope_of_staff(user) if user and user.is_authenticated else None
 
 
+def scope_of(view: Any, method: str) -> str:
+    """Return the scope that a client needs: ``required_scope`` of the view if it has the same for all methods."""
+    access = "read" if method in SAFE_METHODS else "write"
+    return getattr(view, "required_scope", f"{view.scope}:{access}")
+
+
 def check_permissions(request: Request, view: Any, verbs: Sequence[str]) -> None:
     """
     Raise ``MissingPermission`` unless the caller may do all of this ("add", "change") with the view's model.
 
     API clients need the view's scope; staff users need Django's model permissions.
     """
-    access = "read" if request.method in SAFE_METHODS else "write"
     options = view.permission_model._meta
-    scope = f"{view.scope}:{access}"
+    scope = scope_of(view, str(request.method))
     permissions = [f"{options.app_label}.{verb}_{options.model_name}" for verb in verbs]
     missing = [permission for permission in permissions if not is_permitted(request, scope, permission)]
     if missing:

@@ -125,6 +125,8 @@ def _object_pieces(serializer: Any, prefix: str, *, is_limited: bool) -> list[An
 
 
 def _field_pieces(each: Any, model: Any, prefix: str, *, is_limited: bool) -> list[Any]:
+    if isinstance(each, serializers.BaseSerializer) and each.source == "*":  # an object made of the same row
+        return _object_pieces(each, prefix, is_limited=is_limited)
     path = str(each.source).replace(".", "__")
     source, may_be_null = prefix + path, column_at_path(model, path)[1]
     match each:

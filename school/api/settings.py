@@ -58,6 +58,8 @@ SPECTACULAR_SETTINGS = {
         "ImportModeEnum": "bulk.models.Mode",
         "ImportOnErrorEnum": "bulk.models.OnError",
         "ImportReviewEnum": "bulk.models.Review",
+        "WebhookStateEnum": "webhooks.models.EndpointState",
+        "WebhookOutcomeEnum": "webhooks.models.Outcome",
     },
     "AUTHENTICATION_WHITELIST": [
         "school.api.authentication.ClientAuthentication",
@@ -90,6 +92,7 @@ SCOPES = {
     "changes:read": "Read every change of every enrollment",
     "imports:read": "Read imports, their reports and their failed rows",
     "imports:write": "Import files, approve, cancel and undo imports, whatever kind they are of",
+    "webhooks:write": "Register webhooks, with the scopes to read the changes that they carry",
     "rosters:read": "Read students, staff, courses and enrollments by OneRoster",
 }
 OAUTH2_PROVIDER = {

@@ -184,6 +184,8 @@ def _format_documents(values: Sequence[Any]) -> Iterable[str]:
 def _format_distinct(
     values: Sequence[Any], *, format_value: Callable[[Any], str], key: Callable[[Any], Any] | None = None
 ) -> Iterable[str]:
+    if len(values) == 1:
+        return [format_value(values[0])]
     keys = values if key is None else list(map(key, values))
     formatted = {key_value: format_value(value) for key_value, value in dict(zip(keys, values, strict=True)).items()}
     if len(formatted) == 1:

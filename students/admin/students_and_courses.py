@@ -1,4 +1,4 @@
-"""The admin of students, of courses with their seats and enrollments, and of grades."""
+"""The admin of students, terms, of courses with their seats and enrollments, and of grades."""
 
 from typing import Any, ClassVar
 
@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy
 
 import courses.admin
 from bulk.admin.list_export import ListExport
-from courses.models import DEPENDENCE_FIELDS, Course, Grade
+from courses.models import DEPENDENCE_FIELDS, Course, Grade, Term
 from courses.prerequisites import courses_requiring
 from school.admin_site.deletion import ProtectedByRelation
 from school.admin_site.stale_forms import StaleFormCheck
@@ -30,6 +30,7 @@ from students.enrollment import (
     promote,
     promote_by_grades,
     promote_in_changed_courses,
+    promote_in_terms,
 )
 from students.exports import STUDENTS
 from students.models import Student, StudentCourse
@@ -145,6 +146,15 @@ class CourseAdmin(ActivationActions, ProtectedByRelation, CoursePage, courses.ad
     @admin.display(description=gettext_lazy("waitlisted"))
     def waiting(self, course: Course) -> int:
         return get_seats(course).waiting
+
+
+@admin.register(Term)
+class TermAdmin(courses.admin.TermAdmin):
+    """Terms. By a change, such as more credits, waitlisted students may get free seats."""
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        message_promotions(request, promote_in_terms([obj.pk], actor=actor_from_request(request)))
 
 
 @admin.register(Grade)

@@ -1,4 +1,4 @@
-"""API views for students, holds, courses, grades, enrollments, rosters and the change feed."""
+"""API views for students, holds, terms, courses, grades, enrollments, rosters and the change feed."""
 
 from students.api.batch import BatchView
 from students.api.cancellations import CancellationViewSet
@@ -11,6 +11,7 @@ from students.api.holds import HoldsViewSet
 from students.api.roster import RosterViewSet
 from students.api.student_courses import StudentCoursesViewSet
 from students.api.students import StudentViewSet
+from students.api.terms import TermWithWaitlistsViewSet
 
 __all__ = [
     "BatchView",
@@ -24,4 +25,5 @@ __all__ = [
     "RosterViewSet",
     "StudentCoursesViewSet",
     "StudentViewSet",
+    "TermWithWaitlistsViewSet",
 ]

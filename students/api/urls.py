@@ -1,4 +1,4 @@
-"""The API's URLs of students, holds, courses with seats, grades, enrollments and changes."""
+"""The API's URLs of students, holds, terms, courses with seats, grades, enrollments and changes."""
 
 from typing import Any
 
@@ -47,6 +47,9 @@ urlpatterns = [
         api.CancellationViewSet.as_view({"post": "undo"}),
         name="course-cancel-undo",
     ),
+    path("terms", api.TermWithWaitlistsViewSet.as_view(COLLECTION_ACTIONS), name="terms"),
+    path("terms/batch", api.TermWithWaitlistsViewSet.as_view(BATCH_ACTIONS, **BATCH_OPTIONS), name="terms-batch"),
+    path("terms/<str:term_id>", api.TermWithWaitlistsViewSet.as_view(RESOURCE_ACTIONS), name="term"),
     path("grades", api.GradeWithWaitlistsViewSet.as_view(COLLECTION_ACTIONS), name="grades"),
     path("grades/<str:grade_id>", api.GradeWithWaitlistsViewSet.as_view(GRADE_ACTIONS), name="grade"),
     path("changes", api.ChangesView.as_view(), name="changes"),

@@ -38,8 +38,3 @@ class EnrollmentCommand(NamedTuple):
     @property
     def key(self) -> tuple[int, int]:
         return self.student_id, self.course_id
-
-    @property
-    def keys(self) -> tuple[tuple[int, int], ...]:
-        """The ids of the student and of each course that the command may change."""
-        return (self.key,) if self.instead_of is None else (self.key, (self.student_id, self.instead_of))

@@ -1,10 +1,11 @@
 """The facts on which decisions depend, updated with each decision. ``students.enrollment.loading`` reads them."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import partial
 
 from django.utils import timezone
 from django.utils.functional import cached_property
@@ -15,6 +16,10 @@ from courses.prerequisite_items import Item, is_met
 from students.enrollment.commands import EnrollmentCommand
 from students.enrollment.other_courses import OtherCourses
 from students.models import Action, EnrollmentEvent, Hold, Status, Student, StudentCourse
+
+# Reading a member of an enumeration takes 0.3 µs in Python 3.11, and these are read for each command.
+ENROLLED, COMPLETED, WAITLISTED, DROPPED = Status.ENROLLED, Status.COMPLETED, Status.WAITLISTED, Status.DROPPED
+ENROLL = Action.ENROLL
 
 EnrollmentKey = tuple[int, int]  # the id of a student and the id of a course
 
@@ -79,8 +84,8 @@ class DecisionContext:
     other_courses: OtherCourses = field(default_factory=OtherCourses)
     requested: frozenset[tuple[int, str, int | None]] = frozenset()
     with_sections: set[int] = field(default_factory=set)
-    completed: Counter[tuple[int, str]] = field(default_factory=Counter)
-    completed_with: Counter[tuple[int, str, str]] = field(default_factory=Counter)
+    completed: dict[tuple[int, str], int] = field(default_factory=partial(defaultdict, int))
+    completed_with: dict[tuple[int, str, str], int] = field(default_factory=partial(defaultdict, int))
     grades: GradeTable | None = None
     visible_codes: frozenset[str] | None = None
 
@@ -147,22 +152,22 @@ class DecisionContext:
         if not is_held or course is None:
             yield
             return
-        self.other_courses.apply_change(student_id, course, Status.ENROLLED, Status.DROPPED)
+        self.other_courses.apply_change(student_id, course, ENROLLED, DROPPED)
         try:
             yield
         finally:
-            self.other_courses.apply_change(student_id, course, Status.DROPPED, Status.ENROLLED)
+            self.other_courses.apply_change(student_id, course, DROPPED, ENROLLED)
 
     def course_to_leave(self, command: EnrollmentCommand) -> int | None:
         """Return the id of the course that the student leaves for a seat, by the command or while waiting for it."""
         waiting = self.latest_enrollments.get(command.key)
-        wish = waiting.instead_of_id if waiting and waiting.status == Status.WAITLISTED else None
-        return wish if command.instead_of is None and command.action == Action.ENROLL else command.instead_of
+        wish = waiting.instead_of_id if waiting and waiting.status == WAITLISTED else None
+        return wish if command.instead_of is None and command.action == ENROLL else command.instead_of
 
     def replaced(self, student_id: int, course_id: int | None) -> StudentCourse | None:
         """Return the enrollment that a swap ends: that of the student in a course, if it has a seat."""
         enrollment = self.latest_enrollments.get((student_id, course_id or 0))
-        return enrollment if enrollment and enrollment.status == Status.ENROLLED else None
+        return enrollment if enrollment and enrollment.status == ENROLLED else None
 
     def set_related_objects(self, enrollment: StudentCourse) -> None:
         """
@@ -183,14 +188,14 @@ class DecisionContext:
         """
         (student_id, course_id), after = enrollment.key, enrollment.status
         self.latest_enrollments[student_id, course_id] = enrollment
-        self.seats_taken[course_id] += _delta(Status.ENROLLED, before, after)
+        self.seats_taken[course_id] += _delta(ENROLLED, before, after)
         if self.other_courses.max_credits:
             self.other_courses.apply_change(student_id, self.courses[course_id], before, after)
-        if Status.COMPLETED in (before, after):
+        if COMPLETED in (before, after):
             code = self.courses[course_id].code
-            self.count_completion(student_id, code, grade_before, -int(before == Status.COMPLETED))
-            self.count_completion(student_id, code, enrollment.grade, int(after == Status.COMPLETED))
-        waitlist_change = _delta(Status.WAITLISTED, before, after)
+            self.count_completion(student_id, code, grade_before, -int(before == COMPLETED))
+            self.count_completion(student_id, code, enrollment.grade, int(after == COMPLETED))
+        waitlist_change = _delta(WAITLISTED, before, after)
         if not waitlist_change:
             return
         self.waitlist_lengths[course_id] += waitlist_change
@@ -214,7 +219,7 @@ class DecisionContext:
         key = event.enrollment.key
         if event.action not in SYSTEM_ACTIONS:
             self.last_events[key] = event
-        if event.action == Action.ENROLL and event.to_status == Status.WAITLISTED:
+        if event.action == ENROLL and event.to_status == WAITLISTED:
             self.waitlist_waivers[key] = frozenset(event.waived)
             self.last_pass_over_codes.pop(key, None)
 

@@ -43,7 +43,7 @@ def refuse_if_full(command: EnrollmentCommand, actor: ActorContext) -> Enrollmen
     if not can_refuse or _full_until.get(command.course_id, 0) < monotonic():
         return None
     batch = EnrollmentBatch(DecisionContext(), actor)
-    load_unlocked([command], batch.context, actor)
+    load_unlocked([command], batch.context, actor, promoting=False)
     batch.decide(command)
     return batch if _is_full(batch.outcomes[0]) else None
 

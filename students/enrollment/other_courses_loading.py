@@ -18,7 +18,10 @@ from school.db.compiled_queries import PreparedQuery, run_pipeline
 from students.enrollment.commands import EnrollmentCommand
 from students.enrollment.decision_context import SEAT_FREEING_ACTIONS, DecisionContext
 from students.enrollment.other_courses import OtherCourses
-from students.models import OPEN_STATUSES, Status, Student, StudentCourse
+from students.models import OPEN_STATUSES, Action, Status, Student, StudentCourse
+
+# Reading a member of an enumeration takes 0.3 µs in Python 3.11, and these are read for each command.
+ENROLL = Action.ENROLL
 
 NO_TERM = 0  # the id of no term; an empty list is no value for a prepared query
 
@@ -49,7 +52,8 @@ def load_other_courses(
 
     With ``locking`` lock these students first. There is no query if no course depends on others.
     """
-    context.other_courses = OtherCourses()
+    if context.other_courses.max_credits:
+        context.other_courses = OtherCourses()
     dependent = {pk for pk in context.courses if context.depends_on_other_courses(pk)}
     if not dependent:
         return
@@ -74,6 +78,17 @@ def leaving_students(commands: Iterable[EnrollmentCommand]) -> list[int]:
     """Return the ids of the students who may have less in other courses after the commands."""
     leaving = (each for each in commands if each.action in SEAT_FREEING_ACTIONS or each.instead_of is not None)
     return list({command.student_id for command in leaving})
+
+
+def joining_students(commands: Iterable[EnrollmentCommand]) -> list[int]:
+    """Return the ids of the students who may take a corequisite of other courses by the commands."""
+    return list({command.student_id for command in commands if command.action == ENROLL})
+
+
+def waits_for_corequisites(student_ids: Any) -> QuerySet[StudentCourse]:
+    """Return the waitlist places of the students in courses that have corequisites."""
+    waitlisted = StudentCourse.objects.waitlisted().filter(student__pk__any_of=student_ids)
+    return waitlisted.exclude(course__corequisites=[]).order_by()
 
 
 def with_dependent_waits(ids: Any, student_ids: Any) -> QuerySet[Course]:

@@ -29,8 +29,11 @@ class Rule:
     field: str | None = None
 
     def __call__(self, command: EnrollmentCommand, context: DecisionContext) -> Sequence[Refusal]:
-        if not (found := self.check(command, context)):
-            return ()
+        found = self.check(command, context)
+        return self.refusals(found) if found else ()
+
+    def refusals(self, found: str | Sequence[str]) -> list[Refusal]:
+        """Return a refusal for each message that the check has found."""
         return [self.refusal(message) for message in ([found] if isinstance(found, str) else found)]
 
     def refusal(self, message: str) -> Refusal:

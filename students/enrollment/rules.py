@@ -5,6 +5,7 @@ A rule returns the reasons why the command is refused: one, several or none. It 
 nothing, and uses the time of the context. All rules of an action are evaluated, so that a refusal lists all reasons.
 """
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from django.utils.translation import gettext_lazy
@@ -34,6 +35,10 @@ from students.enrollment.transitions import (
 )
 from students.lookup import student_not_found
 from students.models import ENDED_STATUSES, OPEN_STATUSES, Action, Status
+
+# Reading a member of an enumeration takes 0.3 µs in Python 3.11, and these are read for each command.
+PROMOTE, UNDO = Action.PROMOTE, Action.UNDO
+COMPLETED, WAITLISTED = Status.COMPLETED, Status.WAITLISTED
 
 
 @rule("student_inactive", gettext_lazy("Student is not active"))
@@ -101,7 +106,7 @@ def prerequisites_are_completed(command: EnrollmentCommand, context: DecisionCon
     missing = [item for item in course.prerequisites if not context.meets(command.student_id, item)]
     if missing:
         # The refusal of a promotion names all codes, because the journal stores it for all of its readers.
-        visible = None if command.action == Action.PROMOTE else context.visible_codes
+        visible = None if command.action == PROMOTE else context.visible_codes
         values = {"course": course.code, "codes": list_items(missing, visible)}
         return _("%(course)s requires %(codes)s to be completed first.") % values
     return None
@@ -114,7 +119,7 @@ def corequisites_are_taken(command: EnrollmentCommand, context: DecisionContext)
     missing = [code for code in course.corequisites if not context.takes(command.student_id, code, course)]
     if not missing:
         return None
-    visible = None if command.action == Action.PROMOTE else context.visible_codes
+    visible = None if command.action == PROMOTE else context.visible_codes
     values = {"course": course.code, "codes": list_items(missing, visible)}
     return _("%(course)s requires %(codes)s to be taken in the same term or completed before.") % values
 
@@ -124,10 +129,10 @@ def no_other_section(command: EnrollmentCommand, context: DecisionContext) -> st
     """A student can be enrolled or waitlisted in only one section of a course in a term."""
     course = context.courses[command.course_id]
     other = context.other_courses.other_section(command.student_id, course)
-    if not other or (command.action == Action.UNDO and not reopens(command, context)):
+    if not other or (command.action == UNDO and not reopens(command, context)):
         return None
     # A caller who sees only some courses does not learn the other section.
-    if command.action == Action.PROMOTE or context.visible_codes is None:
+    if command.action == PROMOTE or context.visible_codes is None:
         message = _("This student is in another section of %(course)s already: %(section)s.")
         return message % {"course": course.code, "section": other.full_code}
     return _("This student is in another section of %(course)s already.") % {"course": course.code}
@@ -141,7 +146,7 @@ def credits_are_within_maximum(command: EnrollmentCommand, context: DecisionCont
         return None
     taken = context.other_courses.taken(student_id, course)
     maximum = context.other_courses.maximum(student_id, course)
-    is_counted = command.action == Action.UNDO and context.status(command) == Status.COMPLETED
+    is_counted = command.action == UNDO and context.status(command) == COMPLETED
     if maximum is None or is_counted or taken + course.credits <= maximum:
         return None
     numbers = {"taken": taken, "maximum": maximum, "credits": course.credits}
@@ -161,7 +166,7 @@ def meets_at_another_time(command: EnrollmentCommand, context: DecisionContext) 
     found = [(other.code, conflict) for other in others if (conflict := meeting_conflict(course, other))]
     if not found:
         return None
-    visible = None if command.action == Action.PROMOTE else context.visible_codes
+    visible = None if command.action == PROMOTE else context.visible_codes
     named = [f"{code} ({time})" for code, time in found if visible is None or code in visible]
     named += [str(time) for code, time in found if visible is not None and code not in visible]
     values = {"course": course.code, "courses": ", ".join(named)}
@@ -185,7 +190,7 @@ def waitlist_has_room(command: EnrollmentCommand, context: DecisionContext) -> s
     course = context.courses[command.course_id]
     capacity = course.waitlist_capacity
     if (
-        next_status(command, context) != Status.WAITLISTED
+        next_status(command, context) != WAITLISTED
         or capacity is None
         or context.waitlist_lengths[course.pk] < capacity
     ):
@@ -266,7 +271,7 @@ def has_undoable_event(command: EnrollmentCommand, context: DecisionContext) -> 
     ):
         return _("The personal data of this student is erased, so an ended enrollment cannot be reopened.")
     last = context.last_events.get(command.key)
-    is_undone = context.status(command) and (last is None or last.action == Action.UNDO)
+    is_undone = context.status(command) and (last is None or last.action == UNDO)
     return _("There is no change left to undo.") if is_undone else None
 
 
@@ -301,8 +306,8 @@ RULES: dict[str, tuple[Rule, ...]] = {
     Action.ENROLL: (*ELIGIBILITY, seat_is_free, waitlist_has_room, swap_names_two_courses, swapped_course_has_seat),
     Action.DROP: (has_enrollment, transition_allowed),
     Action.COMPLETE: (has_enrollment, transition_allowed, grade_is_known),
-    Action.UNDO: (has_enrollment, has_undoable_event, unchanged_since_import, *UNDO_OF_LEAVING),
-    Action.PROMOTE: ELIGIBILITY,
+    UNDO: (has_enrollment, has_undoable_event, unchanged_since_import, *UNDO_OF_LEAVING),
+    PROMOTE: ELIGIBILITY,
 }
 
 ALL_RULES: tuple[Rule, ...] = tuple(dict.fromkeys(each for rules in RULES.values() for each in rules))
@@ -338,13 +343,16 @@ def evaluate(command: EnrollmentCommand, context: DecisionContext) -> Decision:
     if command.if_version and not version_matches(command, context):
         return Decision((version_conflict(),))
     waives_now = (
-        command.waived_codes and command.action != Action.PROMOTE
+        command.waived_codes and command.action != PROMOTE
     )  # a promotion uses the waiver with which the student joined the waitlist
     objections = validate_waiver(command.waived_codes, command.reason, context.may_waive) if waives_now else []
     if is_noop(command, context):
         return Decision(tuple(objections))
-    with context.without(command.student_id, context.course_to_leave(command)):
-        refusals = [refusal for each in RULES[command.action] for refusal in each(command, context)]
+    leaves = context.course_to_leave(command)
+    with nullcontext() if leaves is None else context.without(command.student_id, leaves):
+        # The checks are called directly, because most of them find nothing.
+        found = [(each, messages) for each in RULES[command.action] if (messages := each.check(command, context))]
+        refusals = [refusal for each, messages in found for refusal in each.refusals(messages)]
     waived = command.waived_codes & WAIVABLE_CODES
     return Decision(
         (*objections, *(refusal for refusal in refusals if refusal.code not in waived)),

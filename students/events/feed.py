@@ -1,5 +1,5 @@
 """
-The change feed: all journal entries, in an order in which no entry can appear before one that was already read.
+The change feed: all entries of a kind, in an order in which no entry can appear before one that was already read.
 
 A cursor contains the id of the last entry that was read and a digest of that entry. A database that was restored from
 an older dump reuses ids for other entries: then the digest differs, and the cursor has expired. Cursors are signed, so
@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from django.conf import settings
 from django.core import signing
@@ -36,19 +36,17 @@ from school.db.compiled_queries import (
     run_statements,
 )
 from school.refusals import Refusal, Refused
-from students.events.journal import WATERMARK_QUERIES, cached_watermark, safe_watermark, watermark_from
+from students.events.kinds import ENROLLMENTS, Kind
 from students.models import EnrollmentEvent
 
 LATEST = "latest"
-# The fields of an entry that the digest covers. Nothing ever changes them, not even the erasure of a student.
-DIGEST_FIELDS = ("enrollment_id", "action", "at", "request_id")
 DIGEST_LENGTH = 16  # the number of digits that are used, of the 64 hexadecimal digits of SHA-256
 # The number of entries that are scanned for a page of a limited caller, who may see only few of them.
 SCAN_WINDOW = 1_000
 POLL_INTERVAL = 0.25  # seconds between two queries of a waiting request
 
-_signer = signing.Signer(salt="changes")
-SIGNATURE_LENGTH = len(_signer.signature(""))
+signer = signing.Signer(salt="changes")
+SIGNATURE_LENGTH = len(signer.signature(""))
 _long_poll_slots = threading.BoundedSemaphore(settings.CHANGES_WAITERS)
 
 
@@ -58,7 +56,7 @@ Columns = Callable[[], Sequence[Any]]
 
 
 class Entry(NamedTuple):
-    """An entry of the journal: its id, the values of ``DIGEST_FIELDS``, and the columns that the caller reads."""
+    """An entry: its id, the values of the kind's ``digest_fields``, and the columns that the caller reads."""
 
     id: int
     digest_values: Row
@@ -69,9 +67,27 @@ class Entry(NamedTuple):
         return Position(self.id, digest_of(*self.digest_values))
 
     @property
+    def at(self) -> Any:
+        """The time of the change, as the database returns it: on SQLite a text."""
+        return self.digest_values[2]
+
+    @property
     def cursor(self) -> str:
         """The cursor of a reader that has read up to this entry."""
         return encode_cursor(self.position)
+
+
+class Page(Protocol):
+    """A page of one or several kinds of changes."""
+
+    @property
+    def entries(self) -> Sequence[Any]: ...
+
+    @property
+    def has_more(self) -> bool: ...
+
+
+P = TypeVar("P", bound=Page)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +109,10 @@ class Position:
 
     event_id: int = 0
     digest: str = ""
+
+    def __str__(self) -> str:
+        """Return the text that a cursor signs."""
+        return f"{self.event_id}.{self.digest}" if self.digest else str(self.event_id)
 
 
 def read_changes(
@@ -119,15 +139,26 @@ def read_changes(
     Raise ``ValidationError`` if ``after`` is not a cursor of this feed, ``Refused`` if it has expired.
     """
     reader = Reader(limit, columns, shape, row_scope)
-    position = _latest_position() if after == LATEST else decode_cursor(after)
-    page, position = reader.page(position)
-    if page.entries or page.has_more or after == LATEST or not wait or not _long_poll_slots.acquire(blocking=False):
+    position = latest_position(ENROLLMENTS) if after == LATEST else decode_cursor(after)
+
+    def read() -> FeedPage:
+        nonlocal position
+        page, position = reader.page(position)
+        return page
+
+    return wait_for_entries(read, 0 if after == LATEST else wait)
+
+
+def wait_for_entries(read: Callable[[], P], wait: float) -> P:
+    """Return the first page that ``read`` returns, or the first one with changes within ``wait`` seconds."""
+    page = read()
+    if page.entries or page.has_more or not wait or not _long_poll_slots.acquire(blocking=False):
         return page
     try:
         deadline = time.monotonic() + wait
         while not (page.entries or page.has_more) and (remaining := deadline - time.monotonic()) > 0:
             time.sleep(min(POLL_INTERVAL, remaining))
-            page, position = reader.page(position)
+            page = read()
     finally:
         _long_poll_slots.release()
     return page
@@ -156,6 +187,7 @@ class Reader:
     columns: Columns
     shape: str
     row_scope: RowScope | None
+    kind: Kind = ENROLLMENTS
 
     def page(self, position: "Position") -> "tuple[FeedPage, Position]":
         """Return the page after a position, and the position of a reader that has read the page; raise ``Refused``."""
@@ -170,15 +202,16 @@ class Reader:
 
     def _read(self, position: "Position") -> "ScanResult":
         """Return the entries after a position, with one more than ``limit`` if there is one; raise ``Refused``."""
-        window = _statements.get("window", _compile_end_of_window).bind({"id": position.event_id})
+        table = self.kind.table
+        window = self._get("window", _compile_end_of_window).bind({"id": position.event_id})
         entries = self._entries_after(position.event_id)
         queries = [
-            *([_statements.get("newest", _compile_newest).bind({}), window] if self.row_scope else []),
+            *([self._get("newest", _compile_newest).bind({}), window] if self.row_scope else []),
             entries,
-            *([_statements.get("one", _compile_by_id).bind({"id": position.event_id})] if position.event_id else []),
+            *([self._get("one", _compile_by_id).bind({"id": position.event_id})] if position.event_id else []),
         ]
-        watermark = cached_watermark() if ON_POSTGRESQL else math.inf
-        results = list(map(_parse_entries, run_statements(queries)))
+        watermark = table.cached_watermark() if ON_POSTGRESQL else math.inf
+        results = list(map(self._parse, run_statements(queries)))
         newest, window_end = (results.pop(0), results.pop(0)) if self.row_scope else ([], [])
         following, *current = results
         if self.row_scope and not ON_POSTGRESQL:
@@ -188,14 +221,12 @@ class Reader:
         elif max((entry.id for entry in [*following, *newest]), default=0) > watermark:
             # Read again after the watermark: all entries up to it are visible to every later query.
             last_id, lowest_marker, *reread = run_statements(
-                [*WATERMARK_QUERIES, entries, *([window] if self.row_scope else [])]
+                [*table.watermark_queries, entries, *([window] if self.row_scope else [])]
             )
-            watermark, following = watermark_from([last_id, lowest_marker]), _parse_entries(reread[0])
-            window_end = _parse_entries(reread[1]) if self.row_scope else []
+            watermark, following = table.watermark_from([last_id, lowest_marker]), self._parse(reread[0])
+            window_end = self._parse(reread[1]) if self.row_scope else []
             if newest:
-                newest = _parse_entries(
-                    _statements.get("newest until", _compile_newest_until).run({"until": watermark})
-                )
+                newest = self._parse(self._get("newest until", _compile_newest_until).run({"until": watermark}))
         position = verify_position(position, current[0] if current else [])
         if not self.row_scope:
             return ScanResult(position, [entry for entry in following if entry.id <= watermark])
@@ -209,7 +240,7 @@ class Reader:
         row_limit = limit_above(self.limit)
         is_limited = self.row_scope is not None
         statement = _statements.get(
-            ("after", self.shape, is_limited, row_limit), lambda: self._compile_entries(row_limit)
+            ("after", self.kind.name, self.shape, is_limited, row_limit), lambda: self._compile_entries(row_limit)
         )
         scope_values = RowScopeParameters.values_of(self.row_scope) if self.row_scope else {}
         return statement.bind({"id": event_id, **scope_values})
@@ -221,74 +252,82 @@ class Reader:
         The query has no upper limit of ids: with one, PostgreSQL would expect few rows, and sort them. The window of a
         limited caller is a subquery of ids, which the database reads only until the page is full.
         """
-        entries = EnrollmentEvent.objects.filter(pk__gt=QueryParameter("id")).order_by("pk")
+        entries = self.kind.rows().filter(pk__gt=QueryParameter("id")).order_by("pk")
         if self.row_scope:
-            window = (
-                EnrollmentEvent.objects.filter(pk__gt=QueryParameter("id")).order_by("pk").values("pk")[:SCAN_WINDOW]
-            )
+            window = _after(self.kind).values("pk")[:SCAN_WINDOW]
             entries = filter_by_scope(entries.filter(pk__in=window), RowScopeParameters)
-        return compile_statement(entries.values_list("pk", *DIGEST_FIELDS, *self.columns())[:row_limit])
+        return compile_statement(entries.values_list(*_position_fields(self.kind), *self.columns())[:row_limit])
+
+    def _get(self, name: str, compile_for: Callable[[Kind], Statement]) -> Statement:
+        return _statements.get((name, self.kind.name), lambda: compile_for(self.kind))
+
+    def _parse(self, rows: Iterable[Row]) -> list[Entry]:
+        return _parse_entries(self.kind, rows)
 
 
 _statements = StatementCache()
 
 
-def _parse_entries(rows: Iterable[Row]) -> list[Entry]:
-    width = 1 + len(DIGEST_FIELDS)
+def _position_fields(kind: Kind) -> tuple[str, ...]:
+    return "pk", *kind.digest_fields
+
+
+def _parse_entries(kind: Kind, rows: Iterable[Row]) -> list[Entry]:
+    width = 1 + len(kind.digest_fields)
     return [Entry(row[0], row[1:width], row[width:]) for row in rows]
 
 
-def _newest_first() -> QuerySet[Any, Any]:
-    return EnrollmentEvent.objects.order_by("-pk").values_list("pk", *DIGEST_FIELDS)
+def _all(kind: Kind) -> QuerySet[Any, Any]:
+    return kind.rows().model._default_manager.all()
 
 
-def _compile_by_id() -> Statement:
-    return compile_statement(_newest_first().filter(pk=QueryParameter("id")))
+def _after(kind: Kind) -> QuerySet[Any, Any]:
+    return _all(kind).filter(pk__gt=QueryParameter("id")).order_by("pk")
 
 
-def _compile_newest() -> Statement:
-    return compile_statement(_newest_first()[:1])
+def _newest_first(kind: Kind) -> QuerySet[Any, Any]:
+    return _all(kind).order_by("-pk").values_list(*_position_fields(kind))
 
 
-def _compile_end_of_window() -> Statement:
+def _compile_by_id(kind: Kind) -> Statement:
+    return compile_statement(_newest_first(kind).filter(pk=QueryParameter("id")))
+
+
+def _compile_newest(kind: Kind) -> Statement:
+    return compile_statement(_newest_first(kind)[:1])
+
+
+def _compile_end_of_window(kind: Kind) -> Statement:
     """Compile the query of the last entry in a window of ``SCAN_WINDOW`` entries."""
-    entries = (
-        EnrollmentEvent.objects.filter(pk__gt=QueryParameter("id")).order_by("pk").values_list("pk", *DIGEST_FIELDS)
-    )
-    return compile_statement(entries[SCAN_WINDOW - 1 : SCAN_WINDOW])
+    return compile_statement(_after(kind).values_list(*_position_fields(kind))[SCAN_WINDOW - 1 : SCAN_WINDOW])
 
 
-def _compile_newest_until() -> Statement:
-    return compile_statement(_newest_first().filter(pk__lte=QueryParameter("until"))[:1])
+def _compile_newest_until(kind: Kind) -> Statement:
+    return compile_statement(_newest_first(kind).filter(pk__lte=QueryParameter("until"))[:1])
 
 
-def _latest_position() -> "Position":
+def latest_position(kind: Kind) -> "Position":
     """Return the position of the last entry before which no transaction can still add one."""
-    watermark = safe_watermark()
-    entries = _newest_first() if watermark is None else _newest_first().filter(pk__lte=watermark)
-    return next((entry.position for entry in _parse_entries(entries[:1])), Position())
+    watermark = kind.table.safe_watermark()
+    entries = _newest_first(kind) if watermark is None else _newest_first(kind).filter(pk__lte=watermark)
+    return next((entry.position for entry in _parse_entries(kind, entries[:1])), Position())
 
 
 def encode_cursor(position: Position) -> str:
     """Return the cursor of a reader that has read up to this position."""
-    event_id, digest = position.event_id, position.digest
-    return f"{event_id}:{digest}{_signer.signature(_signed_text(event_id, digest))}"
+    return f"{position.event_id}:{position.digest}{signer.signature(str(position))}"
 
 
 def cursor_of(event: EnrollmentEvent) -> str:
     """Return the cursor of a reader that has read up to this entry."""
-    return encode_cursor(Position(event.pk, digest_of(*(getattr(event, name) for name in DIGEST_FIELDS))))
+    return encode_cursor(Position(event.pk, digest_of(*(getattr(event, name) for name in ENROLLMENTS.digest_fields))))
 
 
-def _signed_text(event_id: object, digest: str) -> str:
-    return f"{event_id}.{digest}" if digest else str(event_id)
-
-
-def digest_of(enrollment_id: int, action: str, at: datetime | str, request_id: str) -> str:
-    """Return the digest of an entry with these values of the fields ``DIGEST_FIELDS``. A text in ``at`` is in UTC."""
+def digest_of(object_id: int, action: str, at: datetime | str, *more: str) -> str:
+    """Return the digest of an entry with these values of the kind's ``digest_fields``. A text in ``at`` is in UTC."""
     if isinstance(at, str):  # the format in which SQLite stores instants, in UTC
         at = datetime.fromisoformat(at).replace(tzinfo=UTC)
-    text = f"{enrollment_id} {action} {at.astimezone(UTC).isoformat()} {request_id}"
+    text = " ".join([str(object_id), action, at.astimezone(UTC).isoformat(), *more])
     return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_LENGTH]
 
 
@@ -299,11 +338,15 @@ def decode_cursor(cursor: str) -> Position:
     event_id, _colon, rest = cursor.partition(":")
     digest, signature = rest[:-SIGNATURE_LENGTH], rest[-SIGNATURE_LENGTH:]
     try:
-        _signer.unsign(f"{_signed_text(event_id, digest)}:{signature}")
+        signer.unsign(f"{event_id}.{digest}:{signature}" if digest else f"{event_id}:{signature}")
         return Position(int(event_id), digest)
     except (signing.BadSignature, ValueError):
-        message = _("This cursor does not belong to the change feed. Start without a cursor.")
-        raise ValidationError({"after": ValidationError(message, code="invalid_cursor")}) from None
+        raise invalid_cursor() from None
+
+
+def invalid_cursor() -> ValidationError:
+    message = _("This cursor does not belong to the change feed. Start without a cursor.")
+    return ValidationError({"after": ValidationError(message, code="invalid_cursor")})
 
 
 def verify_position(position: Position, entries: Sequence[Entry]) -> Position:

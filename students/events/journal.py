@@ -1,45 +1,24 @@
 """
 The journal: an append-only entry for every change of an enrollment, ordered so that a reader misses none.
 
-Entries are read in the order of their ids. PostgreSQL assigns an id when a row is inserted and makes the row visible
-when its transaction commits, so a higher id may become visible before a lower one. Before a writer takes its first id,
-it therefore sets a marker: an advisory lock with the last id assigned so far. ``safe_watermark`` is the id up to which
-all entries are visible, because no writer can still add one there.
+Entries are read in the order of their ids, up to the safe watermark of ``JOURNAL``.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from functools import cache
 from typing import Any
-from weakref import WeakKeyDictionary
-
-from django.conf import settings
-from django.db import connection
 
 from school.db.bulk_writes import insert_many
-from school.db.compiled_queries import ON_POSTGRESQL, BoundStatement, run_statements
+from school.db.compiled_queries import ON_POSTGRESQL
+from school.db.ordered_tables import OrderedTable
 from students.models import Action, EnrollmentEvent, StudentCourse
 
 # The fields, in addition to the status, that commands may change in an existing enrollment. The journal stores their
 # changes.
 TRACKED_FIELDS = ("enrolled_on", "ended_on", "waitlisted_at", "grade", "instead_of_id")
 
-# The upper 16 of the 64 bits of an advisory lock's key are the class of a marker, the others contain the id.
-MARKER_CLASS = 0x5C40
-SET_WRITE_MARKER = (
-    "SELECT pg_advisory_xact_lock_shared(%s + last_value - CASE WHEN is_called THEN 0 ELSE 1 END)"
-    " FROM students_enrollmentevent_id_seq"
-)
-LAST_ID = "SELECT last_value - CASE WHEN is_called THEN 0 ELSE 1 END FROM students_enrollmentevent_id_seq"
-LOWEST_MARKER = (
-    "SELECT min((classid::bigint & 65535) << 32 | objid::bigint) FROM pg_locks"
-    " WHERE locktype = 'advisory' AND objsubid = 1 AND classid::bigint >> 16 = %s AND pid <> pg_backend_pid()"
-    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-)
-
-WATERMARK_QUERIES: list[BoundStatement] = [(LAST_ID, []), (LOWEST_MARKER, [MARKER_CLASS])]
-
-_watermarks: WeakKeyDictionary[Any, int] = WeakKeyDictionary()  # maps a connection to its highest known watermark
+JOURNAL = OrderedTable("students_enrollmentevent_id_seq", 0x5C40)
 
 
 def append(events: Sequence[EnrollmentEvent]) -> None:
@@ -49,42 +28,7 @@ def append(events: Sequence[EnrollmentEvent]) -> None:
         # descriptor is implemented in Python, and slow.
         vars(event)["enrollment_id"] = event.enrollment.id
     needs_marker = events and ON_POSTGRESQL
-    # The lock is released at the end of the transaction. Then the rows of the transaction are visible.
-    insert_many(events, preceding=[(SET_WRITE_MARKER, [MARKER_CLASS << 48])] if needs_marker else [])
-
-
-def safe_watermark() -> int | None:
-    """
-    Return the id up to which the journal is complete for all later queries; None (on SQLite) if it always is.
-
-    The order of the two queries matters: an id assigned before the first query belongs to a writer that had set its
-    marker. Either the second query still sees the lock of that writer, or the entries of that writer are visible to the
-    next query. The connection's own markers are ignored. SQLite has one writer at a time and assigns ids in the order
-    of commits.
-    """
-    if not ON_POSTGRESQL:
-        return None
-    return watermark_from(run_statements(WATERMARK_QUERIES))
-
-
-def watermark_from(answers: Sequence[list[Any]]) -> int:
-    """Return the watermark computed from the results of ``WATERMARK_QUERIES``, and store it for the connection."""
-    [(last_id,)], [(lowest_marker,)] = answers
-    watermark: int = last_id if lowest_marker is None else min(last_id, lowest_marker)
-    if not settings.POOLER:
-        _watermarks[connection.connection] = max(watermark, cached_watermark())
-    return watermark
-
-
-def cached_watermark() -> int:
-    """
-    Return the highest watermark computed on this connection, 0 if there is none.
-
-    A watermark stays valid as long as the database is the same. It is stored per connection, because a database server
-    that was restored or replaced gets new connections. A connection to a pooler may outlive the database, so nothing is
-    stored for it.
-    """
-    return _watermarks.get(connection.connection, 0) if connection.connection else 0
+    insert_many(events, preceding=[JOURNAL.set_marker] if needs_marker else [])
 
 
 def snapshot(enrollment: StudentCourse) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from school.access.row_scope import RowScope, filter_by_scope
 from school.i18n.stored_messages import translatable as _
 from school.refusals import Refusal
 from school.text_normalization import normalized
-from students.enrollment.loading import effective_events
+from students.enrollment.last_events_loading import effective_events
 from students.models import Channel, StudentCourse, StudentCourseQuerySet
 
 SCOPES = ("term", "course")

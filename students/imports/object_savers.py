@@ -1,4 +1,4 @@
-"""Savers of students and courses that promote waitlisted students, for imports and for batches of the API."""
+"""Savers of terms, students and courses that promote waitlisted students, for imports and for batches of the API."""
 
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import Any
@@ -7,8 +7,14 @@ from django.db.models import QuerySet
 
 from bulk.importers.object_saver import ObjectSaver
 from courses.models import Course
-from courses.object_savers import CourseSaver
-from students.enrollment import lock_to_deactivate, lock_waitlisted_courses, promote, promote_in_changed_courses
+from courses.object_savers import CourseSaver, TermSaver
+from students.enrollment import (
+    lock_to_deactivate,
+    lock_waitlisted_courses,
+    promote,
+    promote_in_changed_courses,
+    promote_in_terms,
+)
 from students.enrollment.actor_context import ActorContext
 from students.models import Student
 from students.seats import annotate_seats, get_seats
@@ -36,6 +42,16 @@ class StudentSaver(ObjectSaver):
 
     def after_save(self, instances: Sequence[Any]) -> Mapping[int, str]:
         promote(self.locked_courses, actor=self.actor)
+        return {}
+
+
+class TermWithWaitlistsSaver(TermSaver):
+    """Saves terms. By a change, such as more credits, waitlisted students may get free seats."""
+
+    actor: ActorContext
+
+    def after_save(self, instances: Sequence[Any]) -> Mapping[int, str]:
+        promote_in_terms([term.pk for term in instances], actor=self.actor)
         return {}
 
 

@@ -32,6 +32,8 @@ class NameConstraint(models.CheckConstraint):
 # personal data.
 PSEUDONYM = Concat(Value("erased-"), Cast("id", models.CharField()))
 
+ERASED = "erased"  # the change reason of the version that an erasure adds to the history
+
 
 def _is_nobody(student: Any) -> bool:
     """Return True if the student has no personal data."""

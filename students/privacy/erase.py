@@ -24,11 +24,10 @@ from school.models import KeptAnswer, PersonalDataAccess
 from school.refusals import Refusal, Refused
 from students.holds import erase_holds
 from students.models import EnrollmentEvent, RefusedAct, Student, StudentCourse
+from students.models.student import ERASED
 from students.privacy.export import log_entries, stored_responses
 from students.privacy.person_lookup import Person, StudentHistory, person_of, refuse_reason_with_identifier
 from students.privacy.transient_copies import delete_copies
-
-REASON = "erased"  # the change reason of the last version of the student in the history
 
 
 @dataclass
@@ -129,6 +128,8 @@ def erase(
         result.versions = versions.update(
             student_number=person.pseudonym, given_name="", family_name="", email="", max_credits=None
         )
+        if person.student is None:  # the history of a deleted student gets a version too, which the change feed shows
+            _add_version(person, actor)
         details = {"student_id": person.pk, "reason": reason.strip()}
         record(Action.ERASED, Subject.STUDENT, door, actor_id=actor and actor.pk, **details)
     return result
@@ -139,8 +140,20 @@ def _anonymize(student: Student, pseudonym: str, actor: Any) -> None:
     student.is_active, student.erased_at = False, timezone.now()
     student.max_credits = None  # type: ignore[assignment]  # django-stubs ignores null of a subclass of DecimalField
     versioned: Any = student
-    versioned._history_user, versioned._change_reason = actor, REASON
+    versioned._history_user, versioned._change_reason = actor, ERASED
     student.save()
+
+
+def _add_version(person: Person, actor: Any) -> None:
+    StudentHistory.objects.create(
+        id=person.pk,
+        student_number=person.pseudonym,
+        is_active=False,
+        history_type="-",
+        history_date=timezone.now(),
+        history_user=actor,
+        history_change_reason=ERASED,
+    )
 
 
 def _rows_whose_reason_names(person: Person, rows: QuerySet[Any]) -> list[int]:

@@ -17,6 +17,7 @@ from django.db.models import CharField, JSONField, TextField
 from bulk.personal_data.identifiers import Identifiers
 from bulk.personal_data.search import as_text
 from school.models import CachedValue, KeptAnswer
+from students.models.student import ERASED
 
 TEXT_FIELDS = (CharField, TextField, JSONField)
 LOGIN_KEYS = (SESSION_KEY, BACKEND_SESSION_KEY, HASH_SESSION_KEY)  # the keys of a session that the login needs
@@ -26,7 +27,8 @@ def delete_copies(identifiers: Identifiers, pseudonym: str) -> None:
     """
     Delete the copies that identify a person, in the caller's transaction.
 
-    Entries of the admin's log stay, with the pseudonym. A change reason in a history that names the person is emptied.
+    Entries of the admin's log stay, with the pseudonym. A change reason in a history that names the person is emptied,
+    except the one of erasures, which the change feed needs.
     """
     short_lived: tuple[Any, ...] = (
         KeptAnswer.objects.all(),
@@ -48,7 +50,7 @@ def delete_copies(identifiers: Identifiers, pseudonym: str) -> None:
             LogEntry.objects.filter(pk=entry.pk).update(object_repr=pseudonym, change_message=message)
     for versions in histories():
         reasons = versions.order_by().values_list("history_change_reason", flat=True).distinct()
-        named = [reason for reason in reasons if reason and identifiers.find_mention(reason)]
+        named = [reason for reason in reasons if reason not in (None, "", ERASED) and identifiers.find_mention(reason)]
         versions.filter(history_change_reason__in=named).update(history_change_reason="")
 
 

@@ -200,7 +200,7 @@ def test_files_added_by_operating_systems_are_ignored_and_others_cause_a_warning
 def test_the_error_of_a_zip_without_known_files_lists_its_files():
     job = imported(zipped_as({"inner.zip": "PK", "teachers.csv": "a"}))
 
-    message = "The zip has none of: terms.csv, students.csv, courses.csv, holds.csv, enrollments.csv."
+    message = "The zip has none of: terms.csv, grades.csv, students.csv, courses.csv, holds.csv, enrollments.csv."
     message += " Files in the zip: teachers.csv, inner.zip."
     assert (code_of(job), job.problems[0]["message"]) == ((State.FAILED, "missing_file"), message)
 

@@ -67,7 +67,7 @@ def test_the_routes_that_are_left_out_exist(client, settings):
 def test_there_is_an_alert_for_each_fault_of_the_service():
     assert {rule["alert"].removeprefix("School") for rule in RULES} == {
         *("Down", "DatabaseDown", "Errors", "Busy", "Slow"),
-        *("WorkerMissing", "ImportWaits", "FeedLags", "BackupOld"),
+        *("WorkerMissing", "ImportWaits", "FeedLags", "BackupOld", "WebhookPaused", "WebhookLags"),
     }
     assert all(rule["annotations"]["summary"] and rule["labels"]["severity"] in ("page", "ticket") for rule in RULES)
 
@@ -112,6 +112,9 @@ def test_the_alerts_fire_when_they_should(tmp_path):
         "school_oldest_import_seconds": "0x60",
         "school_feed_lag_seconds": "0x60",
         "school_last_backup_timestamp_seconds": "0x60",
+        "school_webhook_lag_seconds": "0x60",
+        'school_webhooks_paused{reason="request"}': "1x60",
+        'school_webhooks_paused{reason="failures"}': "0x60",
         counted % 200: "0+600x60",
         counted % 503: "0x60",
         counted % 500: "0x60",
@@ -128,6 +131,8 @@ def test_the_alerts_fire_when_they_should(tmp_path):
         "SchoolWorkerMissing": {"school_workers": "0x60"},
         "SchoolImportWaits": {"school_oldest_import_seconds": "700x60"},
         "SchoolFeedLags": {"school_feed_lag_seconds": "400x60"},
+        "SchoolWebhookPaused": {'school_webhooks_paused{reason="failures"}': "1x60"},
+        "SchoolWebhookLags": {"school_webhook_lag_seconds": "1000x60"},
         "SchoolBackupOld": {"school_last_backup_timestamp_seconds": "-100000x60"},
     }
     tests = []
@@ -184,13 +189,13 @@ def test_the_feed_lags_while_an_older_transaction_is_open(client, settings, acto
     settings.METRICS_TOKEN = "tell me"
     import psycopg
 
-    from students.events.journal import MARKER_CLASS, SET_WRITE_MARKER
+    from students.events.journal import JOURNAL
 
     course = make_course()
     enroll(student_id=make_student().pk, course_id=course.pk, actor=actor)
     before = samples(client)["school_feed_lag_seconds"]
     with psycopg.connect(**connection.get_connection_params()) as other:
-        other.execute(SET_WRITE_MARKER, [MARKER_CLASS << 48])
+        other.execute(*JOURNAL.set_marker)
         enroll(student_id=make_student().pk, course_id=course.pk, actor=actor)
         during = samples(client)["school_feed_lag_seconds"]
 

@@ -161,6 +161,15 @@ def query_cases() -> list[Case]:
         Case("an invalid status", "GET", "/api/v1/enrollments?status=enrolled,x", 400, "invalid"),
         Case("a change feed with a forged cursor", "GET", "/api/v1/changes?after=1:x", 400, "invalid"),
         Case("a change feed with the cursor 2^63", "GET", f"/api/v1/changes?after={2**63}", 400, "invalid"),
+        Case("a change feed of an unknown kind", "GET", "/api/v1/changes?kinds=grades", 400, "invalid"),
+        Case("a change feed of 5,000 kinds", "GET", f"/api/v1/changes?kinds={'terms,' * 5_000}", 400, "invalid"),
+        Case(
+            "a change feed with a forged cursor of kinds",
+            "GET",
+            "/api/v1/changes?kinds=terms&after=t1:x",
+            400,
+            "invalid",
+        ),
         Case("a change feed with too long a wait", "GET", "/api/v1/changes?wait=21", 400, "invalid"),
         Case("a change feed with a negative limit", "GET", "/api/v1/changes?limit=-1", 400, "invalid"),
         Case(

@@ -37,7 +37,7 @@ def test_additions_break_no_client(later):
     later["paths"]["/api/v1/more"] = {"get": {"responses": {}}}
     operation(later)["parameters"].append({"in": "query", "name": "more", "schema": {"type": "string"}})
     schemas(later)["EnrollRequest"]["properties"]["more"] = {"type": "string"}
-    schemas(later)["Enrollment"]["properties"]["more"] = {"type": "string"}
+    schemas(later)["EnrollmentInPart"]["properties"]["more"] = {"type": "string"}
     schemas(later)["StatusEnum"]["enum"].append("auditing")
 
     assert breaking(DOCUMENT, later) == []
@@ -74,7 +74,7 @@ def remove_choice(document):
 
 
 def remove_property_of_response(document):
-    del schemas(document)["Enrollment"]["properties"]["grade"]
+    del schemas(document)["EnrollmentInPart"]["properties"]["grade"]
 
 
 def make_property_optional(document):
@@ -82,7 +82,7 @@ def make_property_optional(document):
 
 
 def change_type(document):
-    schemas(document)["Enrollment"]["properties"]["version"]["type"] = "string"
+    schemas(document)["EnrollmentInPart"]["properties"]["version"]["type"] = "string"
 
 
 def remove_success(document):

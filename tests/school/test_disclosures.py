@@ -78,6 +78,10 @@ def test_reading_an_import_report_in_the_admin_is_recorded(world, registrar_clie
         (["export_enrollments"], ("exported", "enrollments", "command", None, None, None, "")),
         (["export_enrollments", "--term", "T"], ("exported", "enrollments", "command", None, None, None, "T")),
         (["follow_changes", "--once"], ("exported", "enrollments", "command", None, None, None, "")),
+        (
+            ["follow_changes", "--once", "--kinds", "students,terms"],
+            ("exported", "students", "command", None, None, None, ""),
+        ),
         (["import_report", "JOB"], ("exported", "import", "command", None, None, "JOB", "")),
     ],
 )

@@ -11,6 +11,8 @@ from students.enrollment.actor_context import ActorContext
 from students.models import RefusedAct
 from tests.support.factories import make_course, make_grades, make_hold, make_student, make_term
 from tests.support.imports import ENROLLMENTS, imported
+from webhooks.models import Endpoint
+from webhooks.signing_secrets import encrypt, new_secret
 
 
 @pytest.fixture
@@ -28,5 +30,8 @@ def path_values(actor: ActorContext) -> dict[str, str]:
     )
     make_grades()
     make_hold(student)
+    Endpoint.objects.create(
+        pk=job.pk, url="https://hooks.example/", kinds=["enrollments"], secret=encrypt(new_secret())
+    )
     keys = {"student_id": student.pk, "course_id": course.pk, "term_id": term.pk, "id": job.pk}
     return {**{name: f"{key}" for name, key in keys.items()}, "grade_id": f"{Grade.objects.latest('pk').pk}"}

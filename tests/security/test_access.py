@@ -30,11 +30,14 @@ from school.models import ApiClient
 from students.enrollment import enroll
 from tests.oneroster.rosters import document
 from tests.support.factories import make_course, make_grade, make_hold, make_student, make_term
+from webhooks.endpoints import register
+from webhooks.models import Endpoint
 
 pytestmark = pytest.mark.django_db
 
 ABSENT = "absent"
 BOTH = "courses:write enrollments:write"  # neither of them alone is enough
+FEED = "changes:read webhooks:write"  # likewise
 
 # fmt: off
 TABLE = [
@@ -91,6 +94,15 @@ TABLE = [
     ("imports/<import>/approve",                  "POST",   "imports:write",     409,    403,    409,    404),
     ("imports/<import>/cancel",                   "POST",   "imports:write",     200,    403,    200,    404),
     ("imports/<import>/undo",                     "POST",   "imports:write",     409,    403,    409,    404),
+    ("webhooks",                                  "GET",    "webhooks:write",    200,    403,    200,    ABSENT),
+    ("webhooks",                                  "POST",   FEED,                201,    403,    201,    400),
+    ("webhooks/<webhook>",                        "GET",    "webhooks:write",    200,    403,    200,    404),
+    ("webhooks/<webhook>",                        "PATCH",  "webhooks:write",    200,    403,    200,    404),
+    ("webhooks/<webhook>",                        "DELETE", "webhooks:write",    204,    403,    204,    404),
+    ("webhooks/<webhook>/attempts",               "GET",    "webhooks:write",    200,    403,    200,    404),
+    ("webhooks/<webhook>/ping",                   "POST",   "webhooks:write",    202,    403,    202,    404),
+    ("webhooks/<webhook>/replay",                 "POST",   "webhooks:write",    200,    403,    200,    404),
+    ("webhooks/<webhook>/rotate",                 "POST",   "webhooks:write",    200,    403,    200,    404),
 ]
 # fmt: on
 
@@ -125,6 +137,7 @@ PARAMETERS = {
     "holds/<id:pk>": "holds/<hold>",
     "enrollments/<id:pk>": "enrollments/<enrollment>",
     "imports/<id:pk>": "imports/<import>",
+    "webhooks/<id:pk>": "webhooks/<webhook>",
     "<slug:code>": "<code>",
 }
 API = "api/v1/"
@@ -218,9 +231,12 @@ class World:
             client=sender if ApiClient.objects.filter(user=sender).exists() else None,
         )
         self.file_import = submit(BytesIO(self.file), order)
+        client = ApiClient.objects.filter(user=sender).first()
+        self.webhook = Endpoint(url=f"https://school.example/{name}", kinds=["enrollments"], client=client)
+        register(self.webhook)
 
     def address(self, route):
-        for name in ("student", "course", "term", "grade", "enrollment", "hold"):
+        for name in ("student", "course", "term", "grade", "enrollment", "hold", "webhook"):
             route = route.replace(f"<{name}>", str(getattr(self, name).pk))
         return f"/{API}{route.replace('<import>', str(self.file_import.pk))}"
 
@@ -245,6 +261,8 @@ class World:
             "students/batch": {"items": [student]},
             "courses/batch": {"items": [course]},
             "terms/batch": {"items": [term | {"code": self.term.code}]},
+            "webhooks": {"url": "https://new.example/", "kinds": ["enrollments"], "courses": [self.course.pk]},
+            "webhooks/<webhook>/replay": {"after": ""},
             "enrollments/batch": {"items": [{"action": "enroll", **pair}, {"action": "drop", **pair}]},
         }
         return {} if method in ("GET", "DELETE") else bodies.get(route, {})
@@ -287,12 +305,15 @@ def test_each_role_gets_the_response_of_the_table(
 ):
     limited, *worlds = own_and_foreign
     program = client_named("program")
-    to_program = 404 if "<import>" in route else granted  # a client sees its own imports
+    # A client sees its own imports and webhooks.
+    to_program = 404 if "<import>" in route or "<webhook>" in route else granted
+    to_registrar = 403 if route.startswith("webhooks") else granted  # these are for administrators
     roles = {
         "stranger": (caller(), 401),
         "staff without a permission": (caller(User.objects.create_user("newcomer", is_staff=True)), 403),
         "viewer": (caller(viewer), viewing),
-        "registrar": (caller(registrar), granted),
+        "registrar": (caller(registrar), to_registrar),
+        "administrator": (caller(User.objects.create_superuser("root")), granted),
         "no scope": (bearer(program, []), 403),
         **{each: (bearer(program, [each]), to_program if each == scope else 403) for each in settings.SCOPES},
         "every scope": (bearer(program, settings.SCOPES), to_program),
@@ -311,7 +332,7 @@ def test_each_role_gets_the_response_of_the_table(
     assert {key: status for key, (status, _text) in answers.items()} == expected
     if foreign == ABSENT:
         _status, text = answers["limited", "OWN"]
-        _status, all_of_it = answers["registrar", "OWN"]
+        _status, all_of_it = answers["administrator", "OWN"]
         assert ["OWN" in text, "FOREIGN" in text, "FOREIGN" in all_of_it] == [True, False, True]
 
 

@@ -30,6 +30,7 @@ from school.models import ApiClient, PersonalDataAccess
 from students.enrollment import enroll
 from students.models import RefusedAct, StudentCourse
 from tests.support.factories import make_course, make_grade, make_hold, make_student, make_term
+from webhooks.models import Attempt, Endpoint
 
 pytestmark = pytest.mark.django_db
 
@@ -113,6 +114,7 @@ TABLE = [
     ("courses/grade/<id>/delete/",                       "++.....LL", ">>.....LL"),
     ("courses/grade/<id>/history/",                      "+++....LL", "+++....LL"),
     ("courses/grade/<id>/history/<version>/",            "+++....LL", "++.....LL"),
+    ("courses/grade/export/",                            "+++....LL", "+++....LL"),
     ("courses/grade/add/",                               "++.....LL", "++.....LL"),
     ("courses/term/",                                    "+++++..LL", "+++++..LL"),
     ("courses/term/<id>/",                               ">>>>>>>LL", ">>>>>>>LL"),
@@ -212,6 +214,23 @@ TABLE = [
     ("students/studentcourse/export/",                   "+++++..LL", "+++++..LL"),
     ("students/studentcourse/export-as-of/",             "+++++..LL", "+++++..LL"),
     ("students/studentcourse/add/",                      "++.....LL", "++.....LL"),
+    ("webhooks/attempt/",                                "+......LL", "+......LL"),
+    ("webhooks/attempt/<id>/",                           ">>>>>>>LL", ">>>>>>>LL"),
+    ("webhooks/attempt/<id>/change/",                    "+......LL", ".......LL"),
+    ("webhooks/attempt/<id>/delete/",                    ".......LL", ".......LL"),
+    ("webhooks/attempt/<id>/history/",                   "+..--..LL", "+..--..LL"),
+    ("webhooks/attempt/add/",                            ".......LL", ".......LL"),
+    ("webhooks/endpoint/",                               "+......LL", "+......LL"),
+    ("webhooks/endpoint/<id>/",                          ">>>>>>>LL", ">>>>>>>LL"),
+    ("webhooks/endpoint/<id>/change/",                   "+......LL", "+......LL"),
+    ("webhooks/endpoint/<id>/delete/",                   "+......LL", ">......LL"),
+    ("webhooks/endpoint/<id>/history/",                  "+..--..LL", "+..--..LL"),
+    ("webhooks/endpoint/<id>/pause/",                    "xxxxxxxLL", ">..??..LL"),
+    ("webhooks/endpoint/<id>/ping/",                     "xxxxxxxLL", ">..??..LL"),
+    ("webhooks/endpoint/<id>/replay/",                   "+..??..LL", ">..??..LL"),
+    ("webhooks/endpoint/<id>/resume/",                   "xxxxxxxLL", ">..??..LL"),
+    ("webhooks/endpoint/<id>/rotate/",                   "xxxxxxxLL", "+..??..LL"),
+    ("webhooks/endpoint/add/",                           "+......LL", "+......LL"),
 ]
 # fmt: on
 
@@ -260,6 +279,10 @@ class World:
         record(Action.EXPORTED, Subject.STUDENT, AccessDoor.COMMAND, student_id=student.pk)
         attempt = AccessAttempt.objects.create(username=name, failures_since_start=5)
         refused = RefusedAct.objects.create(day="2026-01-01", student=student, course=course, codes="course_full")
+        endpoint = Endpoint.objects.create(url=f"https://{name.lower()}.example/", kinds=["enrollments"], secret="")
+        sent = Attempt.objects.create(
+            endpoint=endpoint, message_id=name, type="ping", at=timezone.now(), milliseconds=1
+        )
         self.teacher = teacher
         self.ids = {
             "courses/term": term.pk,
@@ -276,6 +299,8 @@ class World:
             "school/personaldataaccess": PersonalDataAccess.objects.latest("pk").pk,
             "oauth2_provider/accesstoken": token.pk,
             "axes/accessattempt": attempt.pk,
+            "webhooks/endpoint": endpoint.pk,
+            "webhooks/attempt": sent.pk,
             "auth/user": teacher.pk,
             "auth/group": Group.objects.get(name="Viewer").pk,
         }

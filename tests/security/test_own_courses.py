@@ -42,6 +42,8 @@ CLOSED = {
     "students/hold/",
     "school/apiclient/",
     "school/personaldataaccess/",
+    "webhooks/attempt/",
+    "webhooks/endpoint/",
 }
 
 # fmt: off
@@ -74,6 +76,7 @@ TABLE = [
     ("courses/grade/<id>/delete/",                      ".....", ".....", ".....", "....."),
     ("courses/grade/<id>/history/",                      "++.++", "++.++", "++.++", "++.++"),
     ("courses/grade/<id>/history/<version>/",            "++.++", ".....", "++.++", "....."),
+    ("courses/grade/export/",                            "++.++", "++.++", "++.++", "++.++"),
     ("courses/grade/add/",                              ".....", ".....", ".....", "....."),
     ("courses/term/",                                   "+++++", "+++++", "+++++", "+++++"),
     ("courses/term/<id>/",                              ">>>>>", ">>>>>", ">>>>>", ">>>>>"),

@@ -306,7 +306,7 @@ def test_a_writer_that_rolls_back_does_not_block_the_feed(actor):
     enroll_students(actor)
 
     assert len(read_changes("", 10).entries) == 1
-    assert journal.safe_watermark() == EnrollmentEvent.objects.latest("pk").pk
+    assert journal.JOURNAL.safe_watermark() == EnrollmentEvent.objects.latest("pk").pk
 
 
 @on_postgresql

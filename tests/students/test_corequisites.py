@@ -133,6 +133,25 @@ def test_a_student_who_passes_a_corequisite_gets_a_free_seat(lab, lecture, actor
     assert StudentCourse.objects.enrolled().get(course=lab).student == student
 
 
+@pytest.mark.parametrize("many", [False, True])
+def test_a_student_who_takes_a_corequisite_gets_a_free_seat_in_the_same_transaction(lab, lecture, many, actor):
+    student, other = make_student(), make_student()
+    lab.capacity, lab.waitlist_capacity = 0, 5
+    lab.save()
+    enroll(student_id=student.pk, course_id=lecture.pk, actor=actor)
+    enroll(student_id=student.pk, course_id=lab.pk, on_full=OnFull.WAITLIST, actor=actor)
+    drop(student_id=student.pk, course_id=lecture.pk, actor=actor)
+    Course.objects.filter(pk=lab.pk).update(capacity=1)
+    commands = [act(student, lecture), act(other, lecture)] if many else [act(student, lecture)]
+
+    preview = preview_commands(commands, actor)
+    before = StudentCourse.objects.get(course=lab).status
+    execute(commands, actor)
+
+    assert [effect.enrollment.course_id for effect in preview.side_effects] == [lab.pk]
+    assert (before, StudentCourse.objects.get(course=lab).status) == ("waitlisted", "enrolled")
+
+
 @pytest.mark.parametrize(
     ("codes", "code"),
     [(["NONE"], "course_not_found"), (["LAB"], "invalid"), ([["LECTURE", "X"]], "invalid"), ("LECTURE", "not_a_list")],

@@ -137,6 +137,28 @@ def test_a_larger_maximum_or_fewer_credits_promote_the_student(api, actor):
         assert has_seat(student, wanted)
 
 
+@pytest.mark.parametrize("way", ["api", "batch", "admin", "import"])
+def test_a_larger_maximum_of_the_term_promotes_the_student(way, api, registrar_client, actor, tmp_path):
+    student, wanted, _other = passed_over(actor)
+    term = Term.objects.get(pk=wanted.term_id)
+    values = {"code": term.code, "name": term.name, "starts_on": str(term.starts_on), "ends_on": str(term.ends_on)}
+    values["max_credits"] = "60"
+    match way:
+        case "api":
+            assert api.patch(f"/api/v1/terms/{term.pk}", {"max_credits": 60}).status_code == 200
+        case "batch":
+            assert api.post("/api/v1/terms/batch", {"items": [{**values, "max_credits": 60}]}).status_code == 200
+        case "admin":
+            address = reverse("admin:courses_term_change", args=[term.pk])
+            assert registrar_client.post(address, values).status_code == 302
+        case "import":
+            file = tmp_path / "terms.csv"
+            file.write_text(",".join(values).replace("code", "term") + "\n" + ",".join(values.values()) + "\n")
+            call_command("import_terms", file)
+
+    assert has_seat(student, wanted)
+
+
 def test_an_import_of_fewer_credits_promotes_the_student(actor, tmp_path):
     student, wanted, other = passed_over(actor)
     file = tmp_path / "courses.csv"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from courses.meetings import parse_meetings
-from courses.models import Course
+from courses.models import Course, Grade
 from school.refusals import Refused
 from stress.invariants import (
     credits_taken,
@@ -30,6 +30,7 @@ from students.enrollment import (
     execute_atomic,
     lock_waitlisted_courses,
     promote,
+    promote_by_grades,
     promote_in_changed_courses,
     undo,
     undo_batch,
@@ -38,8 +39,9 @@ from students.enrollment.actor_context import ActorContext
 from students.enrollment.commands import EnrollmentCommand, OnFull
 from students.enrollment.decision_context import SYSTEM_ACTIONS
 from students.enrollment.rules import WAIVABLE_CODES
-from students.models import OPEN_STATUSES, Action, Channel, EnrollmentEvent, Student, StudentCourse
-from tests.support.factories import make_course, make_student, make_term
+from students.holds import RequestedHold, place_holds, release_holds
+from students.models import OPEN_STATUSES, Action, Channel, EnrollmentEvent, Hold, Student, StudentCourse
+from tests.support.factories import make_course, make_grades, make_student, make_term
 from tools.fuzz import examples
 
 STUDENTS, COURSES = 5, 8
@@ -48,7 +50,7 @@ ORIGIN = ActorContext(Channel.SYSTEM, may_waive=True)
 JOINING = (Action.ENROLL, Action.PROMOTE)
 
 student_numbers, course_numbers = st.integers(0, STUDENTS - 1), st.integers(0, COURSES - 1)
-grades = st.sampled_from([None, "", "A", "B"])
+grades = st.sampled_from([None, "", "A", "B", "F"])
 # Most commands waive nothing.
 waivers: st.SearchStrategy[frozenset[str]] = st.one_of(
     st.just(frozenset()), st.frozensets(st.sampled_from(sorted(WAIVABLE_CODES)))
@@ -81,12 +83,13 @@ class Registration(RuleBasedStateMachine):
             make_course(code="OTHER", capacity=1, waitlist_capacity=None, meetings=LATE),
             make_course(code="HEAVY", capacity=2, waitlist_capacity=None, term=limited, credits=3, meetings=EARLY),
             make_course(code="LIGHT", capacity=1, waitlist_capacity=3, term=limited, credits=2),
-            make_course(code="LAB", capacity=2, waitlist_capacity=0, term=limited, corequisites=["LIGHT"]),
+            make_course(code="LAB", capacity=2, waitlist_capacity=3, term=limited, corequisites=["LIGHT"]),
             make_course(code="SPLIT", capacity=1, waitlist_capacity=None, term=limited, credits=2),
             make_course(code="SPLIT", capacity=2, waitlist_capacity=2, term=limited, section="B"),
         ]
         # The limits of every course, by the journal entry from which they applied.
         self.limits = [(0, course.pk, course.capacity, course.waitlist_capacity) for course in self.courses]
+        self.term_ids = {course.pk: course.term_id for course in self.courses}
         self.seen = 0
 
     def teardown(self) -> None:
@@ -197,8 +200,6 @@ class Registration(RuleBasedStateMachine):
     def change_course(self, course: int, edit: tuple[str, Any]) -> None:
         """Change a course like the API: under its lock, then promote waitlisted students."""
         name, value = edit
-        if (self.courses[course].code, name) == ("LAB", "waitlist_capacity"):
-            return  # a worker, not the enrollment in the corequisite, promotes students who wait for such a course
         changed = Course.objects.select_for_update(no_key=True).get(pk=self.courses[course].pk)
         setattr(changed, name, [] if name == "prerequisites" and changed.code in value else value)
         changed.save()
@@ -214,6 +215,24 @@ class Registration(RuleBasedStateMachine):
         changed.max_credits = max_credits  # type: ignore[assignment]  # django-stubs ignores null of subclasses
         changed.save()
         promote(waited_for, actor=ORIGIN)
+
+    @rule(passing=st.sampled_from(["", "A", "AB"]))
+    def change_grades(self, passing: str) -> None:
+        """Replace the table of grades; an empty one has no grade that fails."""
+        Grade.objects.all().delete()
+        if passing:
+            make_grades(passing, "".join({*"BF"} - {*passing}))
+        promote_by_grades(actor=ORIGIN)
+
+    @rule(student=student_numbers, in_term=st.booleans())
+    def place_hold(self, student: int, in_term: bool) -> None:
+        term_id = self.courses[3].term_id if in_term else None
+        place_holds([RequestedHold(self.students[student].pk, "LIBRARY", term_id)], actor=ORIGIN)
+
+    @rule(student=student_numbers)
+    def release_holds(self, student: int) -> None:
+        open_holds = Hold.objects.open().filter(student=self.students[student])
+        release_holds([hold.pk for hold in open_holds], actor=ORIGIN)
 
     @rule()
     def promote(self) -> None:
@@ -243,6 +262,28 @@ class Registration(RuleBasedStateMachine):
         seats = {event.enrollment.key for event in gained if event.enrollment.student_id not in waived}
         for student_id, *courses in students_in_two_places():
             assert seats.isdisjoint((student_id, course.pk) for course in courses)
+
+    @invariant()
+    def students_with_holds_get_no_seats(self) -> None:
+        """A student who got a seat without a waiver has no hold that concerns the course."""
+        for event in self.news():
+            is_waived = "on_hold" in event.waived or event.action not in JOINING
+            if event.to_status == "enrolled" != event.from_status and not is_waived:
+                term_id = self.term_ids[event.enrollment.course_id]
+                holds = Hold.objects.open().filter(student=event.enrollment.student_id)
+                assert [hold for hold in holds if hold.applies_to(term_id, timezone.localdate())] == []
+
+    @invariant()
+    def corequisites_are_taken(self) -> None:
+        """A student who got a seat without a waiver takes the corequisites in the same term, or has passed them."""
+        gained = [event for event in self.news() if event.to_status == "enrolled" != event.from_status]
+        left = {event.enrollment.student_id for event in self.news() if event.from_status == "enrolled"}
+        for event in gained:
+            row = event.enrollment
+            if event.action in JOINING and row.student_id not in left and "corequisite_missing" not in event.waived:
+                rows = StudentCourse.objects.filter(student=row.student_id).select_related("course")
+                taken = {each.course.code for each in rows if each.status in ("enrolled", "completed")}
+                assert {*Course.objects.get(pk=row.course_id).corequisites} <= taken
 
     @invariant()
     def students_are_in_one_section(self) -> None:

@@ -19,6 +19,7 @@ class Comparison:
     def __init__(self, earlier: Document, later: Document) -> None:
         self.earlier, self.later = earlier, later
         self.compared: set[tuple[str, int, int]] = set()  # schemas may refer to themselves
+        self.extended: dict[int, Document] = {}  # maps the id of a schema to that with the members that it extends
 
     def differences(self) -> Iterator[str]:
         """Yield each difference that breaks clients, with its place."""
@@ -130,8 +131,16 @@ class Comparison:
         return self._target(document, operation.get("requestBody", {}))
 
     def _target(self, document: Document, part: Document) -> Document:
-        """Return a part of a document, or the component that it refers to, alone or among alternatives."""
-        for key in ("allOf", "anyOf", "oneOf"):
+        """
+        Return a part of a document, or the component that it refers to, alone or among alternatives.
+
+        A schema that extends another one has the members of both.
+        """
+        if "allOf" in part:
+            extended = self._target(document, part["allOf"][0])
+            more = {key: value for key, value in part.items() if key != "allOf"}
+            return self.extended.setdefault(id(part), {**extended, **more})
+        for key in ("anyOf", "oneOf"):
             if key in part:
                 part = part[key][0]
         if "$ref" not in part:

@@ -31,7 +31,7 @@ from tests.support.factories import make_course, make_student, make_term
 ROOT = Path(settings.BASE_DIR)
 DOCS = ROOT / "docs"
 API = DOCS / "api"
-PARTS = ("school", "bulk", "courses", "students", "oneroster")
+PARTS = ("school", "bulk", "courses", "students", "oneroster", "webhooks")
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
 HOST = "127.0.0.1:8000"
 PAGING = {"cursor", "page_size", "search", "ordering", "fields", "expand"}
@@ -48,7 +48,7 @@ VOLATILE = {
     "enrolled_on": DAY,
     "ended_on": DAY,
     "request_id": (re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), "<id>"),
-    "cursor": (re.compile(r"\d+:[\w-]+"), "<cursor>"),
+    "cursor": (re.compile(r"([stce]?\d+(\.[0-9a-f]{16})?~?)+:[\w-]+"), "<cursor>"),
     "access_token": (re.compile(r"\w{30,}|TOKEN"), "<token>"),
     "next": CURSOR,
     "previous": CURSOR,
@@ -286,6 +286,7 @@ def test_the_page_of_commands_lists_every_option_of_an_import():
 def test_the_page_of_import_files_lists_every_column_of_every_kind_of_file():
     commands = {
         "import_terms": load_command_class("courses", "import_terms"),
+        "import_grades": load_command_class("courses", "import_grades"),
         "import_students": load_command_class("students", "import_students"),
         "import_courses": load_command_class("students", "import_courses"),
         "import_holds": load_command_class("students", "import_holds"),

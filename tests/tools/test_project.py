@@ -13,7 +13,7 @@ from django.db.migrations.executor import MigrationExecutor
 from tools.run_tests import ACCESSIBILITY, EXHAUSTIVE, ONCE, SQLITE_ONLY_IN_TEST
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-APPS = ("school", "bulk", "courses", "students", "oneroster")
+APPS = ("school", "bulk", "courses", "students", "oneroster", "webhooks")
 WRITES_OF_ANY_MODEL = {"insert_many", "update_many"}
 WRITES = {"create", "bulk_create", "update", "bulk_update", "get_or_create", "update_or_create", "delete", "add", "set"}
 

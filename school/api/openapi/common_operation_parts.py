@@ -56,7 +56,7 @@ PROBLEMS: dict[str, tuple[str, str, str]] = {
 }
 
 # Problems that any operation may return. The document has them once, as the default response.
-COMMON_STATUSES = ("401", "403", "406", "429", "500", "503")
+COMMON_STATUSES = ("400", "401", "403", "406", "429", "500", "503")
 
 # Maps a path parameter to its description, and to an example that exists in the demo data.
 PATH_PARAMETERS = {
@@ -75,6 +75,7 @@ CREATED_OBJECTS = {
     "course_id": "code:MATH-150@2026F",
     "term_id": "code:2030F",
     "grade_id": "code:E",
+    "id": "1",  # a webhook
 }
 # Optional parameters have no ``example``: the page for trying out the API would send it with each request.
 SAMPLE_VALUES = {

@@ -4,8 +4,8 @@ from typing import Any
 
 import yaml
 
-MAX_WIDTH = 160
-MAX_SHORT = 300  # the number of characters of an object or list on one line
+MAX_WIDTH = 200
+MAX_SHORT = 800  # the number of characters of an object or list on one line
 
 
 class _Dumper(yaml.SafeDumper):

@@ -1,7 +1,7 @@
 """Texts of the OpenAPI document for authors of clients: of tags, operations (by their ids) and schemas (by name)."""
 
 TAGS = {
-    "changes": "A feed of every change of every enrollment, in the order of the commits, without gaps.",
+    "changes": "A feed of every change of enrollments, students, courses and terms, without gaps.",
     "courses": "Courses: offerings of a course code in a term, with their seats, and their rosters.",
     "enrollments": "Enrollments of all students in one list, their events, and batches of commands.",
     "exports": "Files for other systems.",
@@ -9,6 +9,7 @@ TAGS = {
     "imports": "CSV files and zips: upload, preview, approval, report, failed rows and undo.",
     "students": "Students, and the enrollments of one student: enroll, complete and drop.",
     "terms": "Terms with their dates and drop deadlines.",
+    "webhooks": "Changes pushed to registered URLs.",
 }
 
 _REPLACE = (
@@ -144,6 +145,21 @@ TEXTS: dict[str, tuple[str, str]] = {
     "terms_update": ("Replace a term", _REPLACE),
     "terms_partial_update": ("Update a term", _UPDATE),
     "terms_destroy": ("Delete a term", "A term that has courses is kept: 409 `has_history`."),
+    "webhooks_list": ("List webhooks", "A client sees its own ones."),
+    "webhooks_create": (
+        "Register a webhook",
+        "It gets the changes from now on. Requires the scopes to read them. Only this response has the secret.",
+    ),
+    "webhooks_retrieve": ("Get a webhook", "Returns the state of the delivery, too."),
+    "webhooks_partial_update": ("Update a webhook", _UPDATE + " `state` pauses or resumes the delivery."),
+    "webhooks_destroy": ("Delete a webhook", "Its attempts are deleted, too."),
+    "webhooks_rotate_create": (
+        "Rotate the secret",
+        "For 24 hours, messages have two signatures: with the new secret and with the previous one.",
+    ),
+    "webhooks_ping_create": ("Request a ping", "A worker sends a message of the type `ping`, also if paused."),
+    "webhooks_replay_create": ("Replay", "Delivers the changes after a cursor of the change feed again."),
+    "webhooks_attempts_list": ("List attempts", "Returns the attempts to deliver, the newest first."),
 }
 
 # Maps the name of a schema, without ``Request``, ``InPart`` and the like, to its description.
@@ -153,7 +169,7 @@ SCHEMAS: dict[str, str] = {
     "BatchProblem": "A problem, with the outcomes of the items if they were processed.",
     "Batch": "Up to 1,000 commands, run in their order.",
     "CancellationResult": "Numbers of enrollments.",
-    "Change": "An event of an enrollment, with the student and the course.",
+    "Change": "An event of an enrollment, with the student and the course. `type` is there if `kinds` was given.",
     "Changes": "A page of the change feed.",
     "Complete": "Completes an enrollment or corrects its grade. Fields that are only read may come back unchanged.",
     "CompleteItem": "Completes the enrollment of a student in a course.",
@@ -171,6 +187,7 @@ SCHEMAS: dict[str, str] = {
     "ImportProblem": "A problem of the file as a whole.",
     "ImportWarning": "A part of the file that was ignored.",
     "ItemOutcome": "The outcome of one item of a batch.",
+    "ObjectChange": "A change of a student, a course or a term: `created`, `changed`, `deleted` or `erased`.",
     "Problem": "A problem as RFC 9457 defines it.",
     "ProblemReason": "One reason of a refusal, or one error of a field.",
     "ReportError": "One error of a row.",
@@ -185,5 +202,11 @@ SCHEMAS: dict[str, str] = {
     "StudentSummary": "The student of an enrollment, in short form.",
     "Term": "A term.",
     "Undo": "Options of an undo.",
+    "NewWebhook": "A new webhook with its secret.",
+    "Ping": "The id of a message.",
+    "Replay": "The start of a replay.",
+    "Secret": "A new secret.",
+    "Webhook": "A URL to which changes are pushed.",
+    "WebhookAttempt": "An attempt to deliver a message.",
     "Warning": "A state of the resource that is allowed and deserves attention.",
 }

@@ -67,13 +67,15 @@ def leave_defaults_to_the_server(result: dict[str, Any], generator: Any, request
 
 
 def describe_properties_once(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
-    """Leave out titles and descriptions in the schemas of partial bodies and responses: the whole one has them."""
-    for name, schema in result["components"]["schemas"].items():
-        if name.startswith("Patched") or name.endswith("InPart"):
-            schema["properties"] = {
-                field: {key: value for key, value in each.items() if key not in ("title", "description")}
-                for field, each in schema["properties"].items()
-            }
+    """Let each whole schema extend the schema of its partial bodies or responses: it has the required properties."""
+    schemas = result["components"]["schemas"]
+    for name in [each for each in schemas if each.startswith("Patched") or each.endswith("InPart")]:
+        whole = schemas[name.removeprefix("Patched").removesuffix("InPart")]
+        if whole["properties"].keys() != schemas[name]["properties"].keys():
+            raise ValueError(f"The properties of {name} are not those of the whole schema.")
+        schemas[name]["properties"] = whole.pop("properties")
+        del whole["type"]
+        whole["allOf"] = [{"$ref": f"#/components/schemas/{name}"}]
     return result
 
 

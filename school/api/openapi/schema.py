@@ -51,10 +51,13 @@ class Schema(AutoSchema):
         return schema
 
     def _mark_response_fields(self, serializer: Any, schema: dict[str, Any]) -> None:
-        """Mark all fields of a model serializer's response as required, and remove ``readOnly`` and ``title``."""
+        """
+        Mark the fields of a model serializer's response as required, except those in its ``optional_in_document``, and
+        remove ``readOnly`` and ``title``.
+        """
         properties = schema.get("properties", {})
         if isinstance(serializer, serializers.ModelSerializer) and properties:
-            schema["required"] = sorted(properties)
+            schema["required"] = sorted(set(properties) - set(getattr(serializer, "optional_in_document", ())))
         for each in properties.values():
             each.pop("readOnly", None)
             each.pop("title", None)
@@ -75,8 +78,6 @@ class Schema(AutoSchema):
         codes = set()
         if "{" in self.path:
             codes.add(404)
-        if self._is_list_view() or isinstance(self.view, SparseFieldsMixin) or self.method in ("POST", "PUT", "PATCH"):
-            codes.add(400)
         if self._is_list_view():
             codes.add(410)
         codes |= getattr(self.view, "more_problems", {}).get(self.method, set())

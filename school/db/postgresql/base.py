@@ -13,8 +13,9 @@ from django.db import OperationalError
 from django.db.backends.postgresql import base
 from django.db.utils import DatabaseErrorWrapper
 from django.utils.functional import cached_property
-from psycopg.errors import ConnectionTimeout, ReadOnlySqlTransaction, _WaitTimeout
-from psycopg.pq import TransactionStatus
+from psycopg import generators
+from psycopg.errors import ConnectionTimeout, ReadOnlySqlTransaction, _WaitTimeout, error_from_result
+from psycopg.pq import ExecStatus, TransactionStatus
 
 from school.db.postgresql import CommitOutcomeUnknown
 
@@ -25,7 +26,7 @@ RECONNECT_INTERVAL = 0.2  # seconds between two attempts to connect to a server 
 # The number of prepared statements that each connection keeps, as many as ``school.db.compiled_queries`` keeps.
 MAX_PREPARED_STATEMENTS = 500
 TRANSACTION_LIMITS = "transaction_limits"  # an option of the settings: timeouts in milliseconds by name
-COMMIT = "SET LOCAL statement_timeout = 0; COMMIT"
+COMMIT = b"SET LOCAL statement_timeout = 0; COMMIT"
 UNCOUNTED_WAIT = 0.1  # seconds; a shorter wait does not use up the wait budget
 
 
@@ -123,10 +124,15 @@ class Connection(psycopg.Connection[Any]):
         standby, the commit would be reported as successful, and a failover could lose it. Without the timeout it is the
         client that stops waiting, and the outcome is reported as unknown.
         """
-        if self.pgconn.transaction_status == TransactionStatus.INTRANS:
-            self.execute(COMMIT, prepare=False)
-        else:
+        if self.pgconn.transaction_status != TransactionStatus.INTRANS:
             super().commit()
+            return
+        # Sent without a cursor, as psycopg sends a COMMIT: a cursor takes 30 µs more.
+        with self.lock:
+            self.pgconn.send_query(COMMIT)
+            *_earlier, result = self.wait(generators.execute(self.pgconn))
+        if result.status != ExecStatus.COMMAND_OK:
+            raise error_from_result(result)
 
 
 class Driver:
@@ -152,7 +158,8 @@ class ErrorTranslator(DatabaseErrorWrapper):
         if isinstance(exc_value, ReadOnlySqlTransaction):
             self.wrapper.connection.takes_writes = False
             raise OperationalError(*exc_value.args).with_traceback(traceback) from exc_value
-        super().__exit__(exc_type, exc_value, traceback)
+        if exc_type is not None:
+            super().__exit__(exc_type, exc_value, traceback)
 
 
 class DatabaseWrapper(base.DatabaseWrapper):

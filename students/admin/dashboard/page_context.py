@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, pgettext
 
@@ -65,6 +67,8 @@ def dashboard_context(request: HttpRequest, context: dict[str, Any]) -> dict[str
         dashboard["alerts"] = [*_import_alerts(request, today), *dashboard["alerts"]]
     if has_permission("students.view_refusedact"):
         dashboard |= _refusals_context(request, today, dashboard)
+    for path in settings.DASHBOARD_ALERTS:
+        dashboard["alerts"] = [*dashboard["alerts"], *import_string(path)(request)]
     dashboard["urgent"] = [alert for alert in dashboard["alerts"] if alert.is_urgent]
     dashboard["audit_links"] = [each for each in AUDIT_LINKS if each["permission"](request)]
     return {**context, "dashboard": dashboard}

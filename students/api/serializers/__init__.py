@@ -9,6 +9,7 @@ from students.api.serializers.changes import (
     ChangesQuerySerializer,
     ChangesSerializer,
     change_template,
+    line_template,
 )
 from students.api.serializers.courses_with_seats import CourseWithSeatsSerializer
 from students.api.serializers.enrollment_events import EnrollmentEventSerializer
@@ -29,4 +30,5 @@ __all__ = [
     "HoldSerializer",
     "StudentSerializer",
     "change_template",
+    "line_template",
 ]

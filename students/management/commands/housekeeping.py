@@ -2,8 +2,11 @@
 
 from typing import Any
 
+from django.conf import settings
+from django.utils.module_loading import import_string
+
 from school.commands.base import SafeCommand
-from students.housekeeping import clean_up, promote_waitlists
+from students.housekeeping import promote_waitlists
 from students.models import Channel
 
 
@@ -18,5 +21,7 @@ class Command(SafeCommand):
     def handle(self, **options: Any) -> None:
         for line in promote_waitlists(Channel.COMMAND):
             self.stdout.write(line)
-        for line in clean_up():
-            self.stdout.write(line)
+        for path, interval in settings.PERIODIC_TASKS.values():
+            if interval is None:
+                for line in import_string(path)():
+                    self.stdout.write(line)

@@ -1,0 +1,1 @@
+"""Webhooks: pushes the changes of the feed to registered URLs."""
