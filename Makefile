@@ -40,7 +40,7 @@ check: writable $(BIN)/.dev ## Run all static checks
 fuzz: writable $(BIN)/.dev ## Run random commands and requests on both databases (ARGS="--examples 5000")
 	@$(BIN)/python -m tools.fuzz $(ARGS)
 
-stress: writable $(BIN)/.dev ## Run the stress tests: load, killed servers, SQLite writers, slow clients, memory, races, pooler (ARGS=--short)
+stress: writable $(BIN)/.dev ## Run the stress tests: load, killed servers, SQLite writers, slow clients, memory, races, pooler, webhooks (ARGS=--short)
 	@$(BIN)/python -m stress.run $(ARGS)
 
 failover: writable $(BIN)/.dev ## Fail nodes, network and servers of a replicated cluster under load, as root (ARGS="--faults 100")

@@ -55,6 +55,15 @@ class Environment(environ.Env):
             raise ImproperlyConfigured(f"{name} must be true or false, not {value!r}.")
         return bool(value == "true")
 
+    def number(self, name: str, *, default: int, at_least: int, at_most: int | None = None) -> int:
+        """Return an integer between two limits, which the error names."""
+        value: int = self.int(name, default=default)
+        if at_most is not None and not at_least <= value <= at_most:
+            raise ImproperlyConfigured(f"{name} must be from {at_least} to {at_most}.")
+        if value < at_least:
+            raise ImproperlyConfigured(f"{name} must be {at_least} or more.")
+        return value
+
     def load(self, path: str) -> None:
         """Read the file with variables that the environment does not have, if there is one."""
         try:

@@ -29,6 +29,7 @@ PARTS = {
     "memory": "stress.memory",
     "races": "stress.races",
     "pooler": "stress.pooler",
+    "webhooks": "stress.webhooks",
     "failover": "stress.failover.run",
 }
 SQLITE = ("writers",)

@@ -68,6 +68,8 @@ BUNDLES = "tests/bulk/test_bundles.py"
 ONEROSTER_ZIPS = "tests/bulk/test_oneroster_zips.py"
 ONEROSTER_REFUSALS = "tests/bulk/test_oneroster_refusals.py"
 FAILED_ROWS = "tests/bulk/test_api.py::test_failed_rows_are_returned_unchanged_and_fail_again_with_the_same_errors"
+SENDER = "tests/webhooks/test_sender.py"
+DELIVERY = "tests/webhooks/test_delivery.py"
 ERASED = "tests/security/test_erasure.py::test_an_erased_student_is_in_no_table_and_no_database_file"
 BUDGET = "tests/security/test_limits.py"
 NO_NEGATIVE_CREDITS = "tests/students/test_credits.py::test_the_database_refuses_negative_credits"
@@ -1781,6 +1783,178 @@ GUARDS = [
         SQLITE,
         "tests/oneroster/test_admin.py::test_the_navigation_leads_to_the_page_for_users_who_may_export",
         instead("oneroster/admin.py", "    if not can_export(request):\n        raise PermissionDenied\n", ""),
+    ),
+    Mutant(
+        "webhooks: no address that is not public",
+        SQLITE,
+        f"{SENDER}::test_special_addresses_are_refused[169.254.169.254]",
+        instead("webhooks/addresses.py", "return not any(address in network for network in REFUSED)", "return True"),
+    ),
+    Mutant(
+        "webhooks: an IPv4 address that is written as IPv6",
+        SQLITE,
+        f"{SENDER}::test_an_allowed_network_makes_its_addresses_allowed_and_no_others",
+        instead("webhooks/addresses.py", "        address = address.ipv4_mapped\n", "        pass\n"),
+    ),
+    Mutant(
+        "webhooks: every address of a name",
+        SQLITE,
+        f"{SENDER}::test_a_name_with_any_address_that_is_not_allowed_is_refused",
+        instead("webhooks/sender.py", "not all(map(is_allowed, addresses))", "not any(map(is_allowed, addresses))"),
+    ),
+    Mutant(
+        "webhooks: a connection to the address that was checked",
+        SQLITE,
+        f"{SENDER}::test_the_connection_goes_to_the_address_that_was_checked",
+        instead("webhooks/sender.py", "HTTPConnection(address, target.port", "HTTPConnection(target.host, target.port"),
+    ),
+    Mutant(
+        "webhooks: the name in the certificate of a receiver",
+        SQLITE,
+        f"{SENDER}::test_tls_checks_the_name_of_the_url_and_not_the_address",
+        instead("webhooks/sender.py", "server_hostname=target.host", "server_hostname=address"),
+    ),
+    Mutant(
+        "webhooks: no redirect is followed",
+        SQLITE,
+        f"{SENDER}::test_redirects_are_not_followed",
+        instead("webhooks/sender.py", "200 <= response.status < 300", "200 <= response.status < 400"),
+    ),
+    Mutant(
+        "webhooks: the end of an answer that takes too long",
+        SQLITE,
+        f"{SENDER}::test_an_answer_that_comes_byte_by_byte_is_ended",
+        instead("webhooks/sender.py", "            connection.sock.shutdown(socket.SHUT_RDWR)\n", "            pass\n"),
+    ),
+    Mutant(
+        "webhooks: the length of an answer",
+        SQLITE,
+        f"{SENDER}::test_only_the_beginning_of_an_answer_is_read",
+        instead("webhooks/sender.py", "len(content) == MAX_ANSWER", "len(content) < 0"),
+    ),
+    Mutant(
+        "webhooks: https",
+        SQLITE,
+        "tests/webhooks/test_api.py::test_http_needs_the_setting",
+        instead("webhooks/target_url.py", " and not settings.WEBHOOK_HTTP)", " and False)"),
+    ),
+    Mutant(
+        "webhooks: a URL without credentials",
+        SQLITE,
+        f"{SENDER}::test_malformed_urls_are_refused",
+        instead("webhooks/target_url.py", 'if "@" in parts.netloc:', "if False:"),
+    ),
+    Mutant(
+        "webhooks: one worker for an endpoint",
+        SQLITE,
+        f"{DELIVERY}::test_only_one_worker_gets_a_lease",
+        instead(
+            "webhooks/delivery/endpoint_run.py",
+            "pk=endpoint.pk, lease_owner=endpoint.lease_owner, leased_until=endpoint.leased_until",
+            "pk=endpoint.pk",
+        ),
+    ),
+    Mutant(
+        "webhooks: the lease when a position is saved",
+        SQLITE,
+        f"{DELIVERY}::test_a_worker_that_lost_its_lease_saves_nothing",
+        instead(
+            "webhooks/delivery/endpoint_run.py", "pk=self.endpoint_id, lease_owner=self.owner)", "pk=self.endpoint_id)"
+        ),
+    ),
+    Mutant(
+        "webhooks: the lease of a process that stood still",
+        SQLITE,
+        f"{DELIVERY}::test_a_process_that_stood_still_sends_nothing",
+        instead(
+            "webhooks/delivery/endpoint_run.py",
+            "            raise LeaseLost  # this process has stood still\n",
+            "            pass\n",
+        ),
+    ),
+    Mutant(
+        "webhooks: a replay that is requested during a delivery",
+        SQLITE,
+        f"{DELIVERY}::test_a_replay_during_a_delivery_is_not_lost",
+        instead("webhooks/delivery/endpoint_run.py", "if endpoint.requested_positions is not None:", "if False:"),
+    ),
+    Mutant(
+        "webhooks: the previous secret after a rotation",
+        SQLITE,
+        f"{DELIVERY}::test_for_a_day_after_a_rotation_both_secrets_verify",
+        instead(
+            "webhooks/delivery/endpoint_run.py",
+            "endpoint.previous_secret_until and endpoint.previous_secret_until > timezone.now()",
+            "False",
+        ),
+    ),
+    Mutant(
+        "webhooks: a pause after 410",
+        SQLITE,
+        f"{DELIVERY}::test_410_pauses_at_once",
+        instead("webhooks/delivery/endpoint_run.py", "if answer.status == GONE:", "if False:"),
+    ),
+    Mutant(
+        "webhooks: the access of a client",
+        SQLITE,
+        f"{DELIVERY}::test_a_client_that_lost_its_access_gets_nothing",
+        instead("webhooks/outbox.py", "        raise AccessLost\n", "        pass\n"),
+    ),
+    Mutant(
+        "webhooks: names only with the scope for students",
+        SQLITE,
+        f"{DELIVERY}::test_names_and_reasons_need_the_scope_to_read_students",
+        instead(
+            "webhooks/outbox.py",
+            "with_names = endpoint.client is None or NAMES_SCOPE in endpoint.client.scope.split()",
+            "with_names = True",
+        ),
+    ),
+    Mutant(
+        "webhooks: the rows of a limited client",
+        SQLITE,
+        f"{DELIVERY}::test_a_limited_client_gets_only_its_own_rows",
+        instead("webhooks/outbox.py", "row_scope_of_client(endpoint.client) if endpoint.client else None", "None"),
+    ),
+    Mutant(
+        "webhooks: a client sees only its own",
+        SQLITE,
+        "tests/webhooks/test_api.py::test_a_client_sees_only_its_own_webhooks",
+        instead("webhooks/api/views.py", "return rows if self._account_id is None else", "return rows if True else"),
+    ),
+    Mutant(
+        "webhooks: the scopes of what an endpoint carries",
+        SQLITE,
+        "tests/webhooks/test_api.py::test_each_scope_is_needed[changes:read]",
+        instead("webhooks/api/views.py", "if not is_permitted(self.request, scope, permission):", "if False:"),
+    ),
+    Mutant(
+        "webhooks: the courses of a limited client",
+        SQLITE,
+        "tests/webhooks/test_api.py::test_a_limited_client_cannot_name_courses_of_others",
+        instead("webhooks/api/views.py", "        if unknown:\n", "        if False:\n"),
+    ),
+    Mutant(
+        "webhooks: the current ETag of a change",
+        SQLITE,
+        "tests/webhooks/test_api.py::test_a_change_needs_the_current_etag",
+        instead("webhooks/api/views.py", "        if is_conditional(self.request):\n", "        if False:\n"),
+    ),
+    Mutant(
+        "webhooks: the permission for an action in the admin",
+        SQLITE,
+        "tests/webhooks/test_admin.py::test_a_view_permission_shows_the_pages_without_the_actions",
+        instead("webhooks/admin.py", "if not self.has_change_permission(request, endpoint):", "if False:"),
+    ),
+    Mutant(
+        "webhooks: an encrypted secret",
+        SQLITE,
+        "tests/webhooks/test_api.py::test_a_webhook_is_registered_and_its_secret_is_shown_once",
+        instead(
+            "webhooks/endpoints.py",
+            "endpoint.secret = encrypt(secret)\n    endpoint.positions",
+            "endpoint.secret = secret\n    endpoint.positions",
+        ),
     ),
 ]
 

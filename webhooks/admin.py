@@ -74,7 +74,7 @@ class EndpointAdmin(ModelAdmin):
     """Endpoints. A secret is shown once: after the registration, and after a rotation."""
 
     form = EndpointForm
-    list_display = ["__str__", "shown_state", "client", "lag", "delivered_at", "failed_at", "last_failure"]
+    list_display = ["name", "shown_state", "client", "lag", "delivered_at", "failed_at", "last_failure"]
     list_filter = ["state", "pause_reason"]
     list_select_related = ["client"]
     empty_hint = gettext_lazy("A webhook pushes changes to a URL of another system.")
@@ -164,6 +164,10 @@ class EndpointAdmin(ModelAdmin):
         """Return a page with the secret. A redirect would store it in the session, unencrypted."""
         context = {"title": _("Secret"), "original": endpoint, "secret": secret}
         return render(request, "webhooks/secret.html", {**self._context(request), **context})
+
+    @admin.display(description=gettext_lazy("webhook"))
+    def name(self, endpoint: Endpoint) -> str:
+        return str(endpoint)
 
     @admin.display(description=gettext_lazy("state"), ordering="state")
     def shown_state(self, endpoint: Endpoint) -> str:

@@ -163,7 +163,7 @@ def test_two_files_in_one_upload_are_a_form_error(registrar_client):
     assert Import.objects.count() == 0
 
 
-@pytest.mark.parametrize("kind", ["students", "courses", "enrollments"])
+@pytest.mark.parametrize("kind", ["terms", "grades", "students", "courses", "holds", "enrollments"])
 def test_each_kind_has_a_template_that_can_be_imported(registrar_client, kind):
     make_term(code="2026F")
     make_course(code="MATH-101", term=Term.objects.get())
@@ -172,7 +172,7 @@ def test_each_kind_has_a_template_that_can_be_imported(registrar_client, kind):
     template = b"".join(registrar_client.get(f"{IMPORTS}template-{kind}.csv")).decode("utf-8-sig")
 
     assert imported(template, kind=kind, review="dry_run").errors == 0
-    assert registrar_client.get(f"{IMPORTS}template-grades.csv").status_code == 404
+    assert registrar_client.get(f"{IMPORTS}template-unknown.csv").status_code == 404
 
 
 def test_the_preview_is_one_table_with_the_faulty_cells_marked(registrar_client):

@@ -12,6 +12,7 @@ ACCESS = [
     "Record of access",
     "Course staff",
     "API clients",
+    "Webhooks",
     "Access tokens",
     "Users",
     "Groups",
@@ -50,7 +51,7 @@ def test_the_navigation_lists_only_home_without_permissions(client):
 
 @pytest.mark.django_db
 def test_every_navigation_entry_links_to_a_page(admin_client):
-    assert [admin_client.get(str(item["link"])).status_code for item in entries(admin_client)] == [200] * 20
+    assert [admin_client.get(str(item["link"])).status_code for item in entries(admin_client)] == [200] * 21
 
 
 def test_every_registered_model_admin_uses_the_admin_theme():

@@ -1,7 +1,8 @@
 """
 Workers that are killed at random moments deliver every change, in order, while the receiver fails at random.
 
-``KILLS=50 KILLED_ACTS=20000`` makes a long test.
+``KILLS``, ``KILLED_ACTS`` and ``HANGING_ANSWERS`` make a long test of it. After a hanging answer, an attempt ends by
+its time limit.
 """
 
 import os
@@ -28,10 +29,14 @@ from tests.support.separate_databases import SeparateDatabases
 from tests.support.serving import ROOT, environment_of
 from webhooks.endpoints import register, rotate
 from webhooks.models import Endpoint
+from webhooks.sender import ANSWER_SECONDS
 
 KILLS = int(os.environ.get("KILLS", "4"))
 ACTS = int(os.environ.get("KILLED_ACTS", "400"))
+HANGING_ANSWERS = int(os.environ.get("HANGING_ANSWERS", "0"))
+HANGING_SECONDS = ANSWER_SECONDS + 1
 BATCH = 50
+SLOWEST = 50  # acts that are delivered in a second, at least
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -95,17 +100,18 @@ def without_repetitions(numbers):
 
 def test_killed_workers_and_a_failing_receiver_lose_nothing(environment):
     dice = random.Random(ACTS)
-    answers = {"fails": True}
+    hanging = 0
 
-    def answer(_request, connection):
-        chance = dice.random() if answers["fails"] else 1.0
+    def answer(_request, _connection):
+        nonlocal hanging
+        if hanging < HANGING_ANSWERS and len(receiver.requests) > (hanging + 1) * ACTS / (HANGING_ANSWERS + 1):
+            hanging += 1
+            time.sleep(HANGING_SECONDS)
+            return None
+        chance = dice.random()
         if chance < 0.02:
             return status(500)
-        if chance < 0.03:
-            return None
-        if chance < 0.032:
-            time.sleep(1)
-        return OK
+        return None if chance < 0.03 else OK
 
     with receiving(answer) as receiver:
         endpoint = Endpoint(url=receiver.url, kinds=["enrollments"])
@@ -129,20 +135,19 @@ def test_killed_workers_and_a_failing_receiver_lose_nothing(environment):
             while killed < KILLS:
                 time.sleep(dice.uniform(2, 4))
                 kill_at_random()
-            answers["fails"] = False
             journal = ids_in_journal()
 
             def is_complete():
                 Endpoint.objects.update(next_attempt_at=timezone.now())
-                return any(message["data"]["id"] == journal[-1] for message in receiver.messages[-1_000:])
+                return any(each.message["data"]["id"] == journal[-1] for each in receiver.requests[-1_000:])
 
-            wait_until(is_complete)
+            wait_until(is_complete, seconds=120 + ACTS / SLOWEST + HANGING_ANSWERS * HANGING_SECONDS)
         finally:
             worker.terminate()
             worker.wait()
 
     ids = [message["data"]["id"] for message in receiver.messages]
-    assert (killed, without_repetitions(ids)) == (KILLS, journal)
+    assert (killed, hanging, without_repetitions(ids)) == (KILLS, HANGING_ANSWERS, journal)
     assert len(set(receiver.ids)) == len(journal)
     assert {(each.headers["webhook-id"], each.message["data"]["id"]) for each in receiver.requests} == set(
         zip(without_repetitions(receiver.ids), journal, strict=True)
@@ -151,7 +156,8 @@ def test_killed_workers_and_a_failing_receiver_lose_nothing(environment):
         Webhook(secrets[0]).verify(request.body, request.headers)
     Webhook(secrets[1]).verify(receiver.requests[-1].body, receiver.requests[-1].headers)
     # A repetition begins at an earlier message, and goes on in order from there.
-    assert all(journal.index(later) <= journal.index(earlier) + 1 for earlier, later in pairwise(ids))
+    places = {journal_id: place for place, journal_id in enumerate(journal)}
+    assert all(places[later] <= places[earlier] + 1 for earlier, later in pairwise(ids))
 
 
 def test_a_slow_endpoint_does_not_slow_the_others(environment):

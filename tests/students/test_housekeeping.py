@@ -144,4 +144,5 @@ def test_the_command_does_the_same_and_says_it():
     waiting.refresh_from_db()
     lines = output.getvalue().splitlines()
     assert waiting.status == Status.ENROLLED
-    assert (lines[0], lines[-1]) == ("1 waitlisted students have a seat now.", "Expired tokens deleted.")
+    assert (lines[0], lines[-2]) == ("1 waitlisted students have a seat now.", "0 attempts of webhooks.")
+    assert lines[-1] == "0 secrets of webhooks encrypted with the current SECRET_KEY."

@@ -88,7 +88,8 @@ def our_models():
 def test_model_names_are_translated(model):
     opts, desk = model._meta, admin.site._registry[model]
     inner = {"sha256", "fingerprint", "checkpoint", "attempts", "lease_owner", "leased_until"}
-    inner |= {"unlisted", "reason_parts"}  # also not shown anywhere
+    inner |= {"unlisted", "reason_parts", "secret", "previous_secret", "previous_secret_until", "positions"}
+    inner |= {"requested_positions", "requested_ping"}  # also not shown anywhere
     said = {"name": opts.verbose_name, "names": opts.verbose_name_plural}
     for field in opts.get_fields():
         if field.auto_created or field.name in inner or not hasattr(field, "verbose_name") or field.primary_key:

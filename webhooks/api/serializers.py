@@ -10,7 +10,7 @@ from school.api.fields import BoundedListField, StrictCharField, StrictIntegerFi
 from school.api.openapi.example_decorators import example, request_example
 from school.api.serializers import KnownFieldsSerializer, StrictModelSerializer
 from students.events.kinds import KINDS
-from webhooks.models import Attempt, Endpoint, PauseReason
+from webhooks.models import Attempt, Endpoint, Outcome, PauseReason
 
 MAX_COURSES = 1_000
 REQUEST = {"url": "https://hooks.example/school", "kinds": ["enrollments"], "description": "Learning platform"}
@@ -68,6 +68,7 @@ class EndpointSerializer(StrictModelSerializer):
         max_length=MAX_COURSES, default=list, help_text=_("Ids of courses. Empty: the changes of all courses.")
     )
     pause_reason = serializers.ChoiceField(choices=PauseReason.choices, allow_blank=True, read_only=True)
+    last_failure = serializers.ChoiceField(choices=Outcome.choices, allow_blank=True, read_only=True)
 
     class Meta:
         model = Endpoint

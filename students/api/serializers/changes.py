@@ -23,7 +23,7 @@ from students.models import Student
 class ChangeSerializer(EnrollmentEventSerializer):
     """A journal entry, with its enrollment, student and course. ``type`` is only in the feed of several kinds."""
 
-    type = serializers.CharField(required=False)
+    type = serializers.CharField(read_only=True)
     enrollment = serializers.IntegerField(
         source="enrollment_id", read_only=True, help_text=_("The id of the enrollment.")
     )
@@ -64,7 +64,7 @@ class CourseOfVersionSerializer(CourseSerializer):
 class ObjectChangeSerializer(serializers.Serializer[Any]):
     """A version in the history of an object, with the object as the API shows it: a student, a course or a term."""
 
-    type = serializers.CharField()
+    type = serializers.CharField(read_only=True)
     id = serializers.IntegerField(source="history_id")
     action = serializers.CharField()
     at = serializers.DateTimeField(source="history_date")
