@@ -114,6 +114,8 @@ def _feed(rows: Rows) -> Iterator[Form]:
     )
     yield behind
     yield from _for_callers(behind, first.title)
+    of_all_kinds = f"{behind.path}&kinds=enrollments,students,courses,terms"
+    yield replace(behind, title=f"{behind.title}, all kinds", path=of_all_kinds, max_ratio=None, target=None)
 
 
 def _single(rows: Rows) -> Iterator[Form]:

@@ -75,6 +75,7 @@ def _options() -> Namespace:
     )  # the file to which a process of --quick writes its results
     parser.add_argument("--pages", action="store_true", help="Only the pages of the admin.")
     parser.add_argument("--oneroster", action="store_true", help="Only OneRoster: pages and the export.")
+    parser.add_argument("--webhooks", action="store_true", help="Only webhooks: the delivery, and enrolling.")
     parser.add_argument(
         "--peers",
         type=Path,
@@ -94,7 +95,7 @@ def _options() -> Namespace:
 def _measure(options: Namespace) -> int:
     """Print all selected figures; return 1 if one is missing."""
     # Imported here, as they need models, and Django is set up only now.
-    from bench import admin_pages, http, imports, oneroster, queries
+    from bench import admin_pages, http, imports, oneroster, queries, webhooks
 
     manage("migrate", "--verbosity", "0")
     _print_machine()
@@ -103,7 +104,7 @@ def _measure(options: Namespace) -> int:
     figures: list[Callable[[], None]] = [lambda: imports.measure(sizes)]
     if not (options.sqlite or options.imports):
         load = http.Load(options.connections, options.seconds, options.rounds, options.peers)
-        rest = [*figures, queries.measure, admin_pages.measure, oneroster.measure]
+        rest = [*figures, queries.measure, admin_pages.measure, oneroster.measure, webhooks.measure]
         figures = [lambda: http.measure(load), *([] if options.requests else rest)]
     if options.forms:
         figures = [lambda: cpu_time.measure(options.forms)]
@@ -111,6 +112,8 @@ def _measure(options: Namespace) -> int:
         figures = [admin_pages.measure]
     if options.oneroster:
         figures = [oneroster.measure]
+    if options.webhooks:
+        figures = [webhooks.measure]
     failed = False
     for figure in figures:
         try:

@@ -77,6 +77,8 @@ class EndpointAdmin(ModelAdmin):
     list_display = ["name", "shown_state", "client", "lag", "delivered_at", "failed_at", "last_failure"]
     list_filter = ["state", "pause_reason"]
     list_select_related = ["client"]
+    search_fields = ["url", "description"]
+    search_help_text = gettext_lazy("A part of the URL or of the description.")
     empty_hint = gettext_lazy("A webhook pushes changes to a URL of another system.")
     ordering = ["id"]
     change_form_template = "webhooks/endpoint.html"

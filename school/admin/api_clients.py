@@ -64,6 +64,7 @@ class ClientAdmin(ModelAdmin):
     list_filter = ["is_limited", "last_used_at"]
     list_select_related = ["user"]
     search_fields = ["name", "client_id"]
+    ordering = ["name"]
     fields = ["name", "client_id", "user", "scope", "is_limited", "terms", "courses", "last_used_at", "created"]
     readonly_fields = ["client_id", "user", "last_used_at", "created"]
     autocomplete_fields = ["terms", "courses"]
