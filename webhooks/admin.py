@@ -25,6 +25,13 @@ from webhooks.endpoints import change, pause, ping, register, replay, resume, ro
 from webhooks.models import Attempt, Endpoint, EndpointState, Outcome, PauseReason
 from webhooks.outbox import lag_of
 
+KIND_LABELS = {
+    "enrollments": gettext_lazy("Enrollments"),
+    "students": gettext_lazy("Students"),
+    "courses": gettext_lazy("Courses"),
+    "terms": gettext_lazy("Terms"),
+}
+
 
 def paused_alerts(request: HttpRequest) -> list[StatCard]:
     """Return the alert of the home page about webhooks that are paused although nobody has asked for it."""
@@ -39,7 +46,7 @@ def paused_alerts(request: HttpRequest) -> list[StatCard]:
 class EndpointForm(forms.ModelForm):
     kinds = forms.MultipleChoiceField(
         label=gettext_lazy("kinds"),
-        choices=[(name, name) for name in KINDS],
+        choices=[(name, KIND_LABELS[name]) for name in KINDS],
         widget=UnfoldAdminSelectMultipleWidget,
     )
     courses = forms.ModelMultipleChoiceField(

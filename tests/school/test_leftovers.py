@@ -18,6 +18,7 @@ SAME = {
     *("School", "Ctrl + K", "esc", "English", "Deutsch", "español", "en", "de", "es", "registrar", "Registrar"),
     *("student_number", "course_code", "term", "status", "grade", "reason", "default", "Calculus I", "A term"),
     *("student_not_found", "course_not_found", "API", "CSV", "ID", "JSON", "null", '"enrolled_on"', '"ended_on"'),
+    *("Webhook", "Webhooks", "1 webhooks", "URL"),
     *("School 1.1.1", "A term (1F)"),
     *("Auditor", "Course staff", "Viewer"),  # names of groups, which are stored in the database
 }
@@ -88,12 +89,14 @@ def pages(db):
     drop(student_id=student.pk, course_id=course.pk, actor=actor)
     job = imported(ENROLLMENTS + "S-9,M-9,,,,\n")
     lists = ("students/studentcourse", "students/student", "courses/course", "courses/term", "courses/grade")
+    lists = (*lists, "webhooks/endpoint")
     return [
         "/admin/",
         "/admin/search/?s=ada",
         *(f"/admin/{each}/{rest}" for each in lists for rest in ("", "add/")),
         *("/admin/bulk/import/", "/admin/bulk/import/add/", f"/admin/bulk/import/{job.pk}/change/"),
         "/admin/students/studentcourse/enroll-many/",
+        "/admin/webhooks/attempt/",
         "/admin/students/enrollmentevent/",
         f"/admin/students/enrollmentevent/{EnrollmentEvent.objects.latest('pk').pk}/change/",
         f"/admin/students/studentcourse/{StudentCourse.objects.latest('pk').pk}/change/",
