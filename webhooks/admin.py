@@ -45,13 +45,13 @@ def paused_alerts(request: HttpRequest) -> list[StatCard]:
 
 class EndpointForm(forms.ModelForm):
     kinds = forms.MultipleChoiceField(
-        label=gettext_lazy("kinds"),
+        label=gettext_lazy("Kinds"),
         choices=[(name, KIND_LABELS[name]) for name in KINDS],
         widget=UnfoldAdminSelectMultipleWidget,
     )
     courses = forms.ModelMultipleChoiceField(
         Course.objects.order_by("-pk"),
-        label=gettext_lazy("courses"),
+        label=gettext_lazy("Courses"),
         required=False,
         help_text=gettext_lazy("None: the changes of all courses."),
         widget=UnfoldAdminSelectMultipleWidget,

@@ -51,12 +51,12 @@ def format_value(field: Any, value: Any) -> str:
         return _("Yes") if value else _("No")
     if isinstance(field, forms.ModelChoiceField):
         choices: Any = field.queryset
-        rows = value if isinstance(value, list) else choices.filter(pk=value)
-        return ", ".join(sorted(str(field.label_from_instance(row)) for row in rows))
+        keys = [getattr(each, "pk", each) for each in (value if isinstance(value, list) else [value])]
+        return ", ".join(sorted(str(field.label_from_instance(row)) for row in choices.filter(pk__in=keys)))
     if isinstance(value, date):
         return str(localize(localtime(value) if isinstance(value, datetime) else value))
-    value = field.prepare_value(value)
-    return str(dict(getattr(field, "choices", ())).get(value, value))
+    labels, value = dict(getattr(field, "choices", ())), field.prepare_value(value)
+    return ", ".join(str(labels.get(each, each)) for each in (value if isinstance(value, list) else [value]))
 
 
 class StaleCheckForm(forms.ModelForm):

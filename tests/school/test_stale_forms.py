@@ -18,6 +18,7 @@ from students.enrollment import enroll
 from students.models import Student
 from tests.support.factories import make_course, make_grade, make_student, make_term
 from tests.support.forms import form_in
+from webhooks.models import Endpoint
 
 pytestmark = pytest.mark.django_db
 
@@ -239,6 +240,7 @@ def editable_rows(db):
     """Return a row of each model with a form in the admin, and a change of it by another user."""
     client = ApiClient.objects.get(client_id=create_api_client("program", "students:read").client_id)
     group = Group.objects.create(name="Group")
+    endpoint = Endpoint.objects.create(url="https://hook.example/", kinds=["enrollments"])
     return {
         "auth.Group": (group, {"name": "Other"}),
         "auth.User": (User.objects.create_user("somebody"), {"first_name": "Other"}),
@@ -247,6 +249,7 @@ def editable_rows(db):
         "courses.Term": (make_term(), {"name": "Other"}),
         "school.ApiClient": (client, {"name": "Other"}),
         "students.Student": (make_student(), {"given_name": "Other"}),
+        "webhooks.Endpoint": (endpoint, {"description": "Other"}),
     }
 
 

@@ -89,6 +89,23 @@ def test_a_change_saves_the_fields_of_the_form_and_keeps_the_rest(admin_client, 
     assert (endpoint.positions, endpoint.secret, endpoint.attempts) == ({"enrollments": [7, "x"]}, "stored", 2)
 
 
+def test_a_change_that_another_user_has_made_meanwhile_is_shown(admin_client, endpoint):
+    course = make_course(code="MATH-101")
+    page = f"{LIST}{endpoint.pk}/change/"
+    read = admin_client.get(page).context["adminform"].form.as_read
+    Endpoint.objects.update(kinds=["enrollments", "students"], courses=[course.pk])
+
+    answer = admin_client.post(
+        page, {"url": endpoint.url, "kinds": endpoint.kinds, "description": "Mine", "as_read": read}
+    )
+
+    errors = answer.context["adminform"].form.non_field_errors().data
+    assert [error.message for error in errors[1:]] == [
+        "Kinds is now: Enrollments, Students",
+        f"Courses is now: {course}",
+    ]
+
+
 def test_a_refused_address_is_an_error_of_the_form(admin_client, settings):
     settings.WEBHOOK_ALLOWED_NETWORKS = []
 
