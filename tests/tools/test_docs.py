@@ -54,6 +54,9 @@ VOLATILE = {
     "previous": CURSOR,
     "started_at": INSTANT,
     "finished_at": INSTANT,
+    "next_attempt_at": INSTANT,
+    "secret": (re.compile(r"whsec_[A-Za-z0-9+/]{43}="), "<secret>"),
+    "message_id": (re.compile(r"ping_[0-9a-f]{24}"), "<id>"),
 }
 
 
