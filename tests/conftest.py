@@ -22,6 +22,7 @@ from tests.support import databases
 from tests.support.log_scan import leaks_in
 
 LOGS = Path(os.environ["TEST_FOLDER"])
+MAX_VALUE_IN_NAME = 200
 
 
 # No deadline, as machines may be busy, and the same examples in every run, so that failures are reproducible.
@@ -43,6 +44,11 @@ def pytest_configure(config: pytest.Config) -> None:
     to_file = logging.FileHandler(LOGS / f"{os.getpid()}.log", delay=True)
     to_file.setFormatter(stderr.formatter)
     logging.getLogger().addHandler(to_file)
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name a test with a long value by the argument: the name would have the whole value, up to ten megabytes."""
+    return argname if isinstance(val, str | bytes) and len(val) > MAX_VALUE_IN_NAME else None
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

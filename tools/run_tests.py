@@ -13,7 +13,6 @@ is a failure and not only a message.
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 
@@ -253,9 +252,5 @@ def _run_half(name: str, url: str, arguments: list[str]) -> bool:
 
 
 if __name__ == "__main__":
-    # Test modules, and the commands that tests start, are compiled once for both databases.
-    with tempfile.TemporaryDirectory(prefix="school-bytecode-") as bytecode:
-        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-        os.environ.setdefault("PYTHONPYCACHEPREFIX", bytecode)
-        code = main(sys.argv[1:])
-    sys.exit(code)
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # compile test modules, and the commands that tests start, once
+    sys.exit(main(sys.argv[1:]))

@@ -8,7 +8,7 @@ from webhooks.api import views
 
 COLLECTION_ACTIONS: dict[str, Any] = {"get": "list", "post": "create"}
 RESOURCE_ACTIONS: dict[str, Any] = {"get": "retrieve", "patch": "partial_update", "delete": "destroy"}
-endpoints, actions, attempts = views.EndpointViewSet, views.EndpointActionsViewSet, views.AttemptViewSet
+endpoints, actions, attempts = views.WebhookViewSet, views.WebhookActionsViewSet, views.WebhookAttemptViewSet
 
 urlpatterns = [
     path("webhooks", endpoints.as_view(COLLECTION_ACTIONS), name="webhooks"),

@@ -61,7 +61,7 @@ class WebhookReads(StrictQueryMixin, ConditionalReadMixin):
         return rows if self._account_id is None else rows.filter(**{self.client_path: self.parameter("account")})
 
 
-class EndpointViewSet(WebhookReads, GenericViewSet[Endpoint]):
+class WebhookViewSet(WebhookReads, GenericViewSet[Endpoint]):
     """
     Webhooks: URLs to which changes are pushed.
 
@@ -134,7 +134,7 @@ class EndpointViewSet(WebhookReads, GenericViewSet[Endpoint]):
             raise ValidationError({"courses": [ErrorDetail(message, code="course_not_found")]})
 
 
-class EndpointActionsViewSet(WebhookReads, GenericViewSet[Endpoint]):
+class WebhookActionsViewSet(WebhookReads, GenericViewSet[Endpoint]):
     """Actions on a webhook: a new secret, a ping, a replay."""
 
     permission_model = Endpoint
@@ -166,7 +166,7 @@ class EndpointActionsViewSet(WebhookReads, GenericViewSet[Endpoint]):
         return get_object_or_404(self.get_queryset(), pk=pk)
 
 
-class AttemptViewSet(WebhookReads, GenericViewSet[Attempt]):
+class WebhookAttemptViewSet(WebhookReads, GenericViewSet[Attempt]):
     """The attempts to deliver messages to a webhook, the newest first."""
 
     permission_model = Attempt
