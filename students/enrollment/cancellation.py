@@ -181,7 +181,7 @@ def _restore_all(course_id: int, actor: ActorContext, reason: str, *, is_locked:
         at=cancellation.at,
         request_id=cancellation.request_id,
     )
-    dropped = {students[pk]: event for pk, event in drops.order_by("enrollment").values_list("enrollment_id", "pk")}
+    dropped = {students[pk]: event for pk, event in drops.order_by("enrollment_id").values_list("enrollment_id", "pk")}
     erased = set(Student.objects.filter(pk__any_of=list(dropped), erased_at__isnull=False).values_list("pk", flat=True))
     commands = [
         EnrollmentCommand(Action.UNDO, student, course_id, reason=reason)

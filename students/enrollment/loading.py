@@ -32,7 +32,13 @@ from students.enrollment.other_courses_loading import (
     with_dependent_waits,
 )
 from students.enrollment.transitions import is_unconditional_noop
-from students.enrollment.waitlist_loading import LATEST_ENROLLMENTS, enrollments_of, load_swaps, load_waitlists
+from students.enrollment.waitlist_loading import (
+    LATEST_ENROLLMENTS,
+    LATEST_ENROLLMENTS_IN_COURSE,
+    enrollments_of,
+    load_swaps,
+    load_waitlists,
+)
 from students.events.journal import TRACKED_FIELDS
 from students.lookup import STUDENTS_BY_ID
 from students.models import Action, Hold, Status, Student, StudentCourse
@@ -87,6 +93,7 @@ STUDENT_ACTIVE: PreparedQuery[Any] = PreparedQuery(
     lambda ids: _students_by_id(ids).values_list("pk", "is_active", "has_holds"), KEY_SHARE
 )
 
+MANY_KEYS = 500
 NONE = 0  # the id of no row; an empty list is no value for a prepared query
 GRADES: PreparedQuery[Any] = PreparedQuery(lambda: Grade.objects.values_list("code", "passes", "rank"))
 
@@ -321,7 +328,10 @@ def _student_queries(
     if context.partial_rows:
         yield LATEST_PARTIAL_ROWS, id_lists
     else:
-        yield LATEST_ENROLLMENTS, id_lists
+        if len(keys) > MANY_KEYS and len(set(id_lists[1])) == 1:
+            yield LATEST_ENROLLMENTS_IN_COURSE, [id_lists[0], id_lists[1][:1]]
+        else:
+            yield LATEST_ENROLLMENTS, id_lists
         yield students, [list({command.student_id for command in commands})]
 
 

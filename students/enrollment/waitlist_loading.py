@@ -19,6 +19,13 @@ from students.models import Action, EnrollmentEvent, Status, Student, StudentCou
 
 # The latest row of a key comes last: an open row is always newer than the ended ones.
 LATEST_ENROLLMENTS: PreparedQuery[StudentCourse] = PreparedQuery(lambda *keys: enrollments_of(*keys))
+# For many students of one course. For pairs, PostgreSQL may read the whole course for each student, if its statistics
+# are from before the rows were written.
+LATEST_ENROLLMENTS_IN_COURSE: PreparedQuery[StudentCourse] = PreparedQuery(
+    lambda students, course: StudentCourse.objects.filter(
+        student__pk__any_of=students, course__pk__any_of=course
+    ).order_by("pk")
+)
 
 
 def enrollments_of(students: Any, courses: Any) -> QuerySet[StudentCourse]:

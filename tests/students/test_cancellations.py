@@ -10,6 +10,7 @@ from school.access.access_log import Door
 from school.models import ApiClient
 from students.enrollment import cancel_course, drop, enroll, enroll_many, undo_cancellation
 from students.enrollment.commands import OnFull
+from students.enrollment.loading import MANY_KEYS
 from students.models import Action, Channel, CourseCancellation, EnrollmentEvent, Status, Student, StudentCourse
 from students.privacy.erase import erase
 from students.privacy.person_lookup import person_of
@@ -278,3 +279,18 @@ def test_the_database_refuses_two_cancellations_of_a_course():
 
     with pytest.raises(IntegrityError):
         CourseCancellation.objects.create(**fields)
+
+
+def test_the_undo_of_a_large_course_restores_the_latest_enrollment_of_each_student(actor):
+    course = make_course(capacity=None)
+    students = [make_student() for _each in range(MANY_KEYS + 1)]
+    enroll(student_id=students[0].pk, course_id=course.pk, actor=actor)
+    drop(student_id=students[0].pk, course_id=course.pk, actor=actor)
+    enroll_many([(student.pk, course.pk) for student in students], actor=actor)
+    before = list(StudentCourse.objects.order_by("pk").values("pk", "status", "ended_on"))
+
+    cancelled = cancel_course(course.pk, actor=actor, reason="Too few teachers")
+    undo_cancellation(course.pk, actor=actor)
+
+    assert cancelled.enrolled == MANY_KEYS + 1
+    assert list(StudentCourse.objects.order_by("pk").values("pk", "status", "ended_on")) == before
