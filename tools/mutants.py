@@ -1222,6 +1222,35 @@ GUARDS = [
         instead("students/imports/holds.py", "elif number := self.listed.ambiguous_row(hold):", "elif number := None:"),
     ),
     Mutant(
+        "corequisites in later rows of a file",
+        SQLITE,
+        "tests/students/test_corequisites.py::test_in_a_file_the_corequisites_count_in_any_order_of_its_rows",
+        instead("students/imports/corequisite_rows.py", "if row_counts[student_id] > 1:", "if False:"),
+    ),
+    Mutant(
+        "the seats after rows that were tried again",
+        SQLITE,
+        "tests/students/test_corequisites.py::test_the_seats_that_were_given_to_corequisites_count_for_the_next_chunk",
+        instead(
+            "students/imports/enrollments.py",
+            "        if retry_corequisites(outcomes, self.actor):\n",
+            "        if retry_corequisites(outcomes, self.actor) and False:\n",
+        ),
+    ),
+    Mutant(
+        "a preview of a completion changes nothing",
+        SQLITE,
+        "tests/students/test_grades.py::"
+        "test_the_preview_of_a_grade_in_the_api_counts_the_enrollments_that_depend_on_it",
+        instead("students/api/student_courses.py", '        if data["dry_run"]:\n', "        if False:\n"),
+    ),
+    Mutant(
+        "a preview counts only visible enrollments",
+        SQLITE,
+        "tests/students/test_grades.py::test_a_limited_client_gets_the_count_of_visible_enrollments",
+        instead("students/api/visible_rows.py", "if row_scope is None or not enrollment_ids:", "if True:"),
+    ),
+    Mutant(
         "the lock on the students of courses that depend on others",
         POSTGRESQL,
         "tests/races/test_student_lock.py::test_parallel_enrollments_in_two_courses_never_exceed_the_credits",

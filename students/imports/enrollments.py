@@ -34,6 +34,7 @@ from students.enrollment.commands import EnrollmentCommand, OnFull
 from students.enrollment.decision_context import DecisionContext, EnrollmentKey
 from students.enrollment.lost_prerequisites import lost_prerequisites
 from students.enrollment.outcomes import Outcome
+from students.imports.corequisite_rows import retry_corequisites
 from students.imports.enrollment_undo import EnrollmentUndo
 from students.imports.external_course_ids import SECTION_COLUMNS, SECTIONS, CourseResolver, check_classes
 from students.imports.full_files import ENDING_ACTIONS, FullFileImporter
@@ -245,6 +246,8 @@ class EnrollmentImporter(FullFileImporter):
         ended = self._ended_beforehand(outcomes)
         adopted = self._adopt(outcomes)
         notes = self._notes_on_prerequisites(outcomes)
+        if retry_corequisites(outcomes, self.actor):
+            self.context = DecisionContext(partial_rows=True, before_waitlist=self.freed_courses)
         remaining = iter(outcomes)
         results = []
         for row, parsed in zip(rows, parsed_rows, strict=True):

@@ -9,6 +9,7 @@ from students.enrollment import complete, drop, enroll, execute, execute_atomic,
 from students.enrollment.commands import EnrollmentCommand, OnFull
 from students.models import Action, StudentCourse
 from tests.support.factories import make_course, make_grades, make_student, make_term
+from tests.support.imports import ENROLLMENTS, imported, outcomes
 
 pytestmark = pytest.mark.django_db
 
@@ -210,3 +211,74 @@ def test_the_form_of_the_admin_refuses_invalid_corequisites(admin_client, text, 
     errors = admin_client.post("/admin/courses/course/add/", form).context["adminform"].errors.as_data()
 
     assert [each.code for each in errors["corequisites"]] == [code]
+
+
+def row(student, course, status="enrolled"):
+    return f"{student.student_number},{course.code},2026F,{status},,\n"
+
+
+@pytest.mark.parametrize("on_error", ["abort", "skip"])
+def test_in_a_file_the_corequisites_count_in_any_order_of_its_rows(on_error, lab, lecture):
+    lecture.corequisites = ["LAB"]
+    lecture.save()
+    students = [make_student() for _each in range(3)]
+    rows = [row(students[0], lab), row(students[0], lecture), row(students[1], lecture), row(students[1], lab)]
+
+    job = imported(ENROLLMENTS + "".join(rows), on_error=on_error)
+
+    assert [outcome for _number, outcome, _codes in outcomes(job)] == ["enrolled"] * 4
+    assert StudentCourse.objects.enrolled().count() == 4
+
+
+def test_a_row_in_a_file_whose_corequisite_is_refused_is_refused_too(lab, lecture):
+    lecture.capacity = 1
+    lecture.save()
+    first, second, third = [make_student() for _each in range(3)]
+    other = make_course(code="OTHER", term=lab.term, corequisites=["NOWHERE"])
+    rows = [row(student, course) for student in (first, second) for course in (other, lab, lecture)]
+
+    job = imported(ENROLLMENTS + "".join([*rows, row(third, lab)]), on_error="skip")
+
+    assert outcomes(job) == [
+        (2, "error", ["corequisite_missing"]),
+        (3, "enrolled", []),
+        (4, "enrolled", []),
+        (5, "error", ["corequisite_missing"]),
+        (6, "error", ["corequisite_missing"]),
+        (7, "error", ["course_full"]),
+        (8, "error", ["corequisite_missing"]),
+    ]
+    taken = StudentCourse.objects.enrolled().order_by("pk").values_list("student", "course__code")
+    assert list(taken) == [(first.pk, "LECTURE"), (first.pk, "LAB")]
+
+
+def test_the_seats_that_were_given_to_corequisites_count_for_the_next_chunk(lab, lecture, monkeypatch):
+    monkeypatch.setattr("bulk.importers.import_parts.CHUNK_SIZE", 2)
+    lab.capacity = 1
+    lab.save()
+    first, second = make_student(), make_student()
+    rows = [row(first, lab), row(first, lecture), row(second, lecture), row(second, lab)]
+
+    job = imported(ENROLLMENTS + "".join(rows), on_error="abort", review="dry_run")
+
+    assert [(outcome, codes) for _number, outcome, codes in outcomes(job)] == [
+        ("enrolled", []),
+        ("enrolled", []),
+        ("enrolled", []),
+        ("error", ["course_full"]),
+    ]
+
+
+def test_a_row_with_a_later_corequisite_is_refused_by_the_rule_that_refuses_it_then(lab, lecture):
+    lab.capacity = 1
+    lab.save()
+    rows = [row(student, course) for student in (make_student(), make_student()) for course in (lab, lecture)]
+
+    job = imported(ENROLLMENTS + "".join(rows), on_error="skip")
+
+    assert [(outcome, codes) for _number, outcome, codes in outcomes(job)] == [
+        ("enrolled", []),
+        ("enrolled", []),
+        ("error", ["course_full"]),
+        ("enrolled", []),
+    ]
