@@ -84,7 +84,7 @@ class StrictQueryMixin:
 
     def check_query(self, request: Request) -> None:
         """Raise ``ValidationError`` for parameters that the action does not accept, or accepts only once."""
-        if getattr(self, "action", None) == "list":
+        if not request.query_params or getattr(self, "action", None) == "list":
             return
         errors = query_errors(request.query_params, self.allowed_parameters(), repeatable_parameters(self))
         if errors:

@@ -45,9 +45,8 @@ class KnownFieldsSerializer(serializers.Serializer[Any]):
             values = super().to_internal_value(data)
         except serializers.ValidationError as exc:
             errors.update(serializers.as_serializer_error(exc))
-        message = str(self.error_messages["unknown_field"])
         for name in unknown[:MAX_UNKNOWN_FIELDS]:
-            errors[name] = [serializers.ErrorDetail(message, code="unknown_field")]
+            errors[name] = [serializers.ErrorDetail(str(self.error_messages["unknown_field"]), code="unknown_field")]
         if more := len(unknown[MAX_UNKNOWN_FIELDS:]):
             message = ngettext("There is %(n)s more unknown field.", "There are %(n)s more unknown fields.", more)
             others = serializers.ErrorDetail(message % {"n": more}, code="unknown_field")
@@ -55,12 +54,6 @@ class KnownFieldsSerializer(serializers.Serializer[Any]):
         if errors:
             raise serializers.ValidationError(errors)
         return values
-
-
-class DryRunMixin(KnownFieldsSerializer):
-    """The field that asks for a preview of a change."""
-
-    dry_run = StrictBooleanField(default=False, help_text=_("Preview the result, and apply nothing."))
 
 
 class StrictModelSerializer(KnownFieldsSerializer, serializers.ModelSerializer[Any]):

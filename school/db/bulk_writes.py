@@ -132,8 +132,8 @@ def _insert_prepared(objects: Sequence[models.Model], preceding: Sequence[BoundS
     inserts = []
     for instance in objects:
         values = list(get_values(instance))
-        for position, field in documents:
-            values[position] = field.get_db_prep_save(values[position], connection)
+        for position in documents:
+            values[position] = _json_text(values[position])
         inserts.append((statement, values))
     ids = run_statements([*preceding, *inserts])[len(preceding) :]
     for instance, [(pk,)] in zip(objects, ids, strict=True):
@@ -142,13 +142,13 @@ def _insert_prepared(objects: Sequence[models.Model], preceding: Sequence[BoundS
 
 
 @cache
-def _insert_statement(model: type[models.Model]) -> tuple[str, Callable[[Any], tuple[Any, ...]], list[tuple[int, Any]]]:
-    """Return the INSERT statement, a getter of a row's values, and the positions and fields of its JSON documents."""
+def _insert_statement(model: type[models.Model]) -> tuple[str, Callable[[Any], tuple[Any, ...]], list[int]]:
+    """Return the INSERT statement, a getter of a row's values, and the positions of its JSON documents."""
     options = model._meta
     fields = [field for field in options.concrete_fields if field is not options.pk]
     columns, placeholders = ", ".join(f'"{field.column}"' for field in fields), ", ".join(["%s"] * len(fields))
     statement = f'INSERT INTO "{options.db_table}" ({columns}) VALUES ({placeholders}) RETURNING "{options.pk.column}"'  # noqa: S608  # only names of tables and columns
-    documents = [(position, field) for position, field in enumerate(fields) if isinstance(field, models.JSONField)]
+    documents = [position for position, field in enumerate(fields) if isinstance(field, models.JSONField)]
     return statement, attrgetter(*(field.attname for field in fields)), documents
 
 
@@ -203,6 +203,12 @@ def _format_text(value: str) -> str:
 
 
 def _format_json(value: Any) -> str:
+    text = _json_text(value)
+    return r"\N" if text is None else text.translate(_ESCAPES)
+
+
+def _json_text(value: Any) -> str | None:
+    """Return a JSON document as text, None for NULL. Most documents are empty, and need no encoder."""
     if value is None:
-        return "\\N"
-    return json.dumps(value, cls=DjangoJSONEncoder).translate(_ESCAPES) if value else "[]" if value == [] else "{}"
+        return None
+    return "[]" if value == [] else "{}" if value == {} else json.dumps(value, cls=DjangoJSONEncoder)

@@ -10,6 +10,7 @@ connection pooler must support prepared statements (PgBouncer does since 1.21, `
 import json
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
@@ -32,6 +33,7 @@ ON_POSTGRESQL = connection.vendor == "postgresql"
 # The length of a list in characters, for about 500 ids; for a longer list, planning the statement costs little in
 # comparison.
 MAX_PREPARED_LIST = 4_000
+SENT_AS_TEXT, WITH_LENGTH = (int, date), (str, list)  # a union would be created anew for each value
 MAX_STATEMENTS = 500  # the number of statements in a process; psycopg keeps the same number prepared in each connection
 
 
@@ -202,11 +204,11 @@ def _run_in_pipeline(statements: Sequence[BoundStatement]) -> list[list[Row]]:
     with database.wrap_database_errors:
         if database.queries_logged:
             return _run_logged(database, statements)
-        if len(statements) == 1:
-            [(sql, values)] = statements
-            return [_fetch_rows(_execute(psycopg.Cursor(driver), sql, values))]
-        cursors = [psycopg.Cursor(driver) for _each in statements]
-        with driver.pipeline():
+        cursors: list[psycopg.Cursor[Any]] = driver.idle_cursors
+        while len(cursors) < len(statements):
+            cursors.append(psycopg.Cursor(driver))
+        cursors = cursors[: len(statements)]
+        with driver.pipeline() if len(statements) > 1 else nullcontext():
             for cursor, (sql, values) in zip(cursors, statements, strict=True):
                 _execute(cursor, sql, values)
         return [_fetch_rows(cursor) for cursor in cursors]
@@ -235,9 +237,9 @@ def _execute(cursor: psycopg.Cursor[Any], sql: str, values: Sequence[Any]) -> ps
     """
     texts, prepare = [], True
     for value in values:
-        if isinstance(value, int | date):
+        if isinstance(value, SENT_AS_TEXT):
             value = str(value)
-        elif isinstance(value, str | list) and len(value) > MAX_PREPARED_LIST:
+        elif isinstance(value, WITH_LENGTH) and len(value) > MAX_PREPARED_LIST:
             prepare = False
         texts.append(value)
     return cursor.execute(sql, texts, prepare=prepare)

@@ -25,7 +25,7 @@ from students.models import Action, Channel, EnrollmentEvent, Status, StudentCou
 ENROLL, UNDO = Action.ENROLL, Action.UNDO
 ENROLLED, WAITLISTED = Status.ENROLLED, Status.WAITLISTED
 
-EVENT_TEMPLATE = EnrollmentEvent()
+ENROLLMENT_TEMPLATE, EVENT_TEMPLATE = StudentCourse(), EnrollmentEvent()
 UPDATE_FIELDS = ("status", *journal.TRACKED_FIELDS, "version", "updated_at")
 
 
@@ -259,8 +259,12 @@ class EnrollmentBatch:
         enrollment, status = self.context.latest_enrollments.get(command.key), next_status(command, self.context)
         is_new = command.action == ENROLL and (enrollment is None or not enrollment.is_open)
         if is_new:
-            enrollment = StudentCourse(
-                student_id=command.student_id, course_id=command.course_id, version=0, created_at=self.context.now
+            enrollment = clone_instance(
+                ENROLLMENT_TEMPLATE,
+                student_id=command.student_id,
+                course_id=command.course_id,
+                version=0,
+                created_at=self.context.now,
             )
             self.context.set_related_objects(enrollment)
             self.created.append(enrollment)

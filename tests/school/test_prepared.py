@@ -2,11 +2,19 @@
 
 import psycopg
 import pytest
-from django.db import OperationalError, connection, transaction
+from django.db import DataError, OperationalError, connection, transaction
 from django.db.models import Count
 
 from courses.models import Course
-from school.db.compiled_queries import PreparedQuery, QueryParameter, StatementCache, compile_statement, run_statement
+from school.db.compiled_queries import (
+    BoundStatement,
+    PreparedQuery,
+    QueryParameter,
+    StatementCache,
+    compile_statement,
+    run_statement,
+    run_statements,
+)
 from students.models import Student, StudentCourse
 from tests.support.factories import make_course, make_student, make_term
 
@@ -74,6 +82,19 @@ def _end_the_connection():
         host=params["host"], port=params["port"], user=params["user"], dbname=params["dbname"], autocommit=True
     ) as other:
         other.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+
+
+@on_postgresql
+@pytest.mark.django_db(transaction=True)
+def test_statements_use_the_cursors_of_a_connection_again_also_after_an_error():
+    statements: list[BoundStatement] = [("SELECT %s::int", [1]), ("SELECT %s::text", ["a"])]
+    with pytest.raises(DataError):
+        run_statements([("SELECT 1 / %s::int", [0]), *statements])
+    cursors = list(connection.connection.idle_cursors)
+
+    assert run_statements(statements) == [[(1,)], [("a",)]]
+    assert run_statements(statements[::-1]) == [[("a",)], [(1,)]]
+    assert connection.connection.idle_cursors == cursors
 
 
 def test_the_statement_cache_is_bounded_and_evicts_the_least_recently_used():

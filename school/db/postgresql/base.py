@@ -99,6 +99,11 @@ class Connection(psycopg.Connection[Any]):
     takes_writes = True  # False once the server has refused a write because the session is read-only
     last_answer_at = -math.inf  # the ``time.monotonic()`` at which the server last answered
 
+    @cached_property
+    def idle_cursors(self) -> list[psycopg.Cursor[Any]]:
+        """The cursors of ``run_statements``, used again because a new one looks up all converters of values anew."""
+        return []
+
     def wait(self, *args: Any, **options: Any) -> Any:
         remaining = self.wait_budget.remaining
         if remaining is None or "timeout" in options:
