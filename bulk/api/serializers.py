@@ -10,10 +10,10 @@ from rest_framework import serializers
 
 from bulk.importers.registry import importer_classes
 from bulk.models import DEFAULT_DATASET, ZIP, Import, Mode, OnError, Review, rows_per_second
-from school.api.fields import StrictBooleanField, StrictCharField
+from school.api.fields import StrictCharField
 from school.api.openapi.example_decorators import example, request_example
 from school.api.row_json import ComputedField
-from school.api.serializers import KnownFieldsSerializer, StrictModelSerializer
+from school.api.serializers import DryRunMixin, KnownFieldsSerializer, StrictModelSerializer
 from school.validators import plain_text
 
 KINDS = [*settings.IMPORT_KINDS, ZIP]
@@ -229,8 +229,8 @@ class ApprovalSerializer(KnownFieldsSerializer):
 
 
 @request_example({"dry_run": True})
-class UndoSerializer(KnownFieldsSerializer):
-    dry_run = StrictBooleanField(default=False, help_text=_("Preview the result, and apply nothing."))
+class UndoSerializer(DryRunMixin):
+    """The body of an undo."""
 
 
 class ReportErrorSerializer(serializers.Serializer[Any]):

@@ -56,6 +56,12 @@ class KnownFieldsSerializer(serializers.Serializer[Any]):
         return values
 
 
+class DryRunMixin(KnownFieldsSerializer):
+    """The field that asks for a preview of a change."""
+
+    dry_run = StrictBooleanField(default=False, help_text=_("Preview the result, and apply nothing."))
+
+
 class StrictModelSerializer(KnownFieldsSerializer, serializers.ModelSerializer[Any]):
     """A model's serializer with strict JSON types, whose input is checked against the model's constraints."""
 

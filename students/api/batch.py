@@ -1,6 +1,6 @@
 """The API view for batches of commands on enrollments."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiResponse, extend_schema
@@ -16,8 +16,8 @@ from students.api.actor import actor_from_request
 from students.api.batch_items import InvalidItem, parse_items
 from students.api.batch_outcomes import ItemOutcome, serialize_outcomes
 from students.api.serializers.batch import BatchOutcomeSerializer, BatchProblemSerializer, BatchSerializer
-from students.api.visible_rows import enrollable_students, visible_courses, visible_students
-from students.enrollment import dry_run, execute, execute_atomic
+from students.api.visible_rows import count_visible, enrollable_students, visible_courses, visible_students
+from students.enrollment import execute, execute_atomic, preview_commands
 from students.enrollment.commands import EnrollmentCommand
 from students.enrollment.outcomes import Outcome
 from students.models import StudentCourse
@@ -45,7 +45,7 @@ class BatchView(StrictQueryMixin, APIView):
         Enroll, drop and complete in one request.
 
         The status of the response is 200 if all items are now as requested, 207 if some are, and 422 if none is. With
-        `atomic`, either all items are applied or none is.
+        `atomic`, either all items are applied or none is. With `dry_run` nothing is applied.
         """
         batch = BatchSerializer(data=request.data)
         batch.is_valid(raise_exception=True)
@@ -58,21 +58,24 @@ class BatchView(StrictQueryMixin, APIView):
         commands = [item for item in items if isinstance(item, EnrollmentCommand)]
         actor = actor_from_request(request)
         is_atomic = batch.validated_data["atomic"]
-        if not is_atomic:
-            outcomes = execute(commands, actor)
-        elif len(commands) == len(items):
-            outcomes = execute_atomic(commands, actor)
+        is_preview = batch.validated_data["dry_run"]
+        losing: Collection[int] = ()
+        if is_preview or (is_atomic and len(commands) < len(items)):
+            preview = preview_commands(commands, actor, together=is_atomic)
+            outcomes = [planned.outcome for planned in preview.planned_actions]
+            losing = preview.losing_prerequisites
         else:
-            outcomes = dry_run(commands, actor)
+            outcomes = (execute_atomic if is_atomic else execute)(commands, actor)
         rolled_back = is_atomic and not (len(commands) == len(items) and all(outcome.accepted for outcome in outcomes))
         item_outcomes = list(_item_outcomes(items, outcomes, rolled_back=rolled_back))
         applied = [outcome.enrollment is not None for outcome in item_outcomes]
-        serialized = serialize_outcomes(item_outcomes)
+        serialized = serialize_outcomes(item_outcomes, is_preview=is_preview)
         if not any(applied):
             message = _("No item of the batch was applied. See the outcome of each item.")
             body = problem(422, [Refusal("nothing_applied", message, _("Nothing applied"))])
             return Response({**body, "outcomes": serialized}, 422, content_type=CONTENT_TYPE)
-        return Response({"outcomes": serialized}, 200 if all(applied) else 207)
+        counts = {"losing_prerequisites": count_visible(request, losing)} if is_preview else {}
+        return Response({"outcomes": serialized, **counts}, 200 if all(applied) else 207)
 
 
 def _item_outcomes(

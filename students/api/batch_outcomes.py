@@ -20,34 +20,40 @@ class ItemOutcome:
     enrollment: StudentCourse | None = None
 
 
-def serialize_outcomes(outcomes: Sequence[ItemOutcome]) -> list[dict[str, Any]]:
+def serialize_outcomes(outcomes: Sequence[ItemOutcome], *, is_preview: bool = False) -> list[dict[str, Any]]:
     """
     Return the outcomes of a batch for the response, with at most ``MAX_BYTES`` bytes in total.
 
-    The outcomes of a batch with more than ``MAX_FULL_OUTCOMES`` items have enrollments with id and status only. From
+    The outcomes of a preview and of a batch with more than ``MAX_FULL_OUTCOMES`` items have enrollments with id and
+    status only; in a preview, a new enrollment has no id, and the enrollments are not in the database as they are. From
     the first outcome on, the reasons are in full, until the reasons of the next outcome would exceed the limit.
     """
     is_large = len(outcomes) > MAX_FULL_OUTCOMES
-    enrollments = _serialize_enrollments(outcomes, full=not is_large)
+    enrollments = {} if is_preview else _serialize_enrollments(outcomes, full=not is_large)
+
+    def enrollment_of(outcome: ItemOutcome) -> Any:
+        row = outcome.enrollment
+        return row and ({"id": row.pk, "status": row.status} if is_preview else enrollments[row.pk])
+
     rendered = [
-        (_brief_outcome if is_large or each.reasons else _full_outcome)(index, each, enrollments)
+        (_brief_outcome if is_large or each.reasons else _full_outcome)(index, each, enrollment_of(each))
         for index, each in enumerate(outcomes)
     ]
     failed = [index for index, each in enumerate(outcomes) if each.reasons]
-    add_reasons(rendered, failed, lambda index: _full_outcome(index, outcomes[index], enrollments))
+    add_reasons(rendered, failed, lambda index: _full_outcome(index, outcomes[index], None))
     return rendered
 
 
-def _brief_outcome(index: int, outcome: ItemOutcome, enrollments: dict[int, Any]) -> dict[str, Any]:
+def _brief_outcome(index: int, outcome: ItemOutcome, enrollment: Any) -> dict[str, Any]:
     rendered: dict[str, Any] = {"index": index, "status": outcome.status}
     if outcome.reasons:
         rendered["code"] = outcome.reasons[0].code
-    if outcome.enrollment:
-        rendered["enrollment"] = enrollments[outcome.enrollment.pk]
+    if enrollment:
+        rendered["enrollment"] = enrollment
     return rendered
 
 
-def _full_outcome(index: int, outcome: ItemOutcome, enrollments: dict[int, Any]) -> dict[str, Any]:
+def _full_outcome(index: int, outcome: ItemOutcome, enrollment: Any) -> dict[str, Any]:
     reasons = [shorten_reason(reason) for reason in outcome.reasons]
     return {
         "index": index,
@@ -55,7 +61,7 @@ def _full_outcome(index: int, outcome: ItemOutcome, enrollments: dict[int, Any])
         "code": outcome.reasons[0].code if outcome.reasons else None,
         "message": " ".join(reason.message for reason in reasons),
         "errors": [reason.as_error() for reason in reasons],
-        "enrollment": enrollments[outcome.enrollment.pk] if outcome.enrollment else None,
+        "enrollment": enrollment,
     }
 
 

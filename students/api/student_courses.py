@@ -21,14 +21,25 @@ from students.api.actor import actor_from_request
 from students.api.base_views import EnrollmentReadViewSet
 from students.api.filters import StudentCoursesFilter
 from students.api.serializers import CompleteSerializer, EnrollmentSerializer, EnrollSerializer
-from students.api.visible_rows import enrollable_students, visible_courses, visible_students
-from students.enrollment import complete, drop, enroll
+from students.api.visible_rows import count_visible, enrollable_students, visible_courses, visible_students
+from students.enrollment import complete, drop, enroll, preview_commands
 from students.enrollment.actor_context import ActorContext
-from students.enrollment.commands import OnFull
+from students.enrollment.commands import EnrollmentCommand, OnFull
 from students.enrollment.outcomes import Outcome
 from students.enrollment.rules import not_enrolled_refusal
 from students.lookup import find_student, resolve_student_id
-from students.models import Status, Student, StudentCourse
+from students.models import Action, Status, Student, StudentCourse
+
+# An enrollment; in a preview also the number of enrollments that lose a prerequisite.
+COMPLETED = {
+    "allOf": [
+        {"$ref": "#/components/schemas/Enrollment"},
+        {
+            "type": "object",
+            "properties": {"losing_prerequisites": {"type": "integer"}},
+        },
+    ]
+}
 
 
 def enroll_from_request(student_id: str, body: EnrollSerializer, actor: ActorContext, request: Request) -> Outcome:
@@ -101,12 +112,13 @@ class StudentCoursesViewSet(EnrollmentReadViewSet):
         outcome = enroll_from_request(student_id, body, actor_from_request(request), request)
         return self._outcome_response(outcome, status=201 if outcome.created else 200)
 
-    @extend_schema(request=CompleteSerializer, responses=EnrollmentSerializer)
+    @extend_schema(request=CompleteSerializer, responses={200: COMPLETED})
     def complete(self, request: Request, student_id: str, course_id: str) -> HttpResponse:
         """
         Complete the course, with or without a grade, or correct the grade of a completed enrollment.
 
-        A body that equals the enrollment as it was read changes nothing.
+        A body that equals the enrollment as it was read changes nothing. With `dry_run` the answer is the enrollment as
+        it would be, and nothing is changed.
         """
         student, course = self._student_and_course()
         body = parse_body(CompleteSerializer, request.data)
@@ -115,15 +127,16 @@ class StudentCoursesViewSet(EnrollmentReadViewSet):
             self._if_match_version()
             enrollment = self.get_object()
             body.validate_unchanged(enrollment)
-            return self._enrollment_response(enrollment, 200)
-        outcome = complete(
-            student_id=student.pk,
-            course_id=course.pk,
-            grade=data.get("grade"),
-            reason=data["reason"],
-            if_version=self._if_match_version(),
-            actor=actor_from_request(request),
-        )
+            return _preview_response(enrollment, 0) if data["dry_run"] else self._enrollment_response(enrollment, 200)
+        fields = {"grade": data.get("grade"), "reason": data["reason"], "if_version": self._if_match_version()}
+        actor = actor_from_request(request)
+        if data["dry_run"]:
+            preview = preview_commands([EnrollmentCommand(Action.COMPLETE, student.pk, course.pk, **fields)], actor)
+            [(outcome, _event)] = preview.planned_actions
+            if not outcome.accepted:
+                raise Refused(outcome.refusals)
+            return _preview_response(outcome.enrollment, count_visible(request, preview.losing_prerequisites))
+        outcome = complete(student_id=student.pk, course_id=course.pk, actor=actor, **fields)
         return self._outcome_response(outcome, status=200)
 
     def drop(self, request: Request, student_id: str, course_id: str) -> HttpResponse:
@@ -170,3 +183,8 @@ class StudentCoursesViewSet(EnrollmentReadViewSet):
             path = reverse("student-course", args=[enrollment.student_id, enrollment.course_id])
             headers["Location"] = self.request.build_absolute_uri(path)
         return json_response(text, status, headers)
+
+
+def _preview_response(enrollment: StudentCourse | None, losing: int) -> Response:
+    """Return the enrollment as it would be, with the number of enrollments that lose a prerequisite."""
+    return Response({**EnrollmentSerializer(enrollment).data, "losing_prerequisites": losing})

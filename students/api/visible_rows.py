@@ -1,5 +1,6 @@
 """The courses and students that a caller of the API may see or enroll."""
 
+from collections.abc import Collection
 from typing import Any
 
 from django.db.models import QuerySet
@@ -7,7 +8,7 @@ from django.db.models import QuerySet
 from courses.models import Course
 from school.access.row_scope import filter_by_scope
 from school.api.permissions import row_scope_of
-from students.models import Student
+from students.models import Student, StudentCourse
 
 
 def visible_courses(request: Any) -> QuerySet[Course] | None:
@@ -31,3 +32,11 @@ def enrollable_students(request: Any) -> QuerySet[Student] | None:
     """
     row_scope = row_scope_of(request)
     return None if row_scope is None or row_scope.is_client else visible_students(request)
+
+
+def count_visible(request: Any, enrollment_ids: Collection[int]) -> int:
+    """Return how many of these enrollments the caller may see."""
+    row_scope = row_scope_of(request)
+    if row_scope is None or not enrollment_ids:
+        return len(enrollment_ids)
+    return filter_by_scope(StudentCourse.objects.filter(pk__in=enrollment_ids), row_scope).count()

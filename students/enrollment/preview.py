@@ -92,10 +92,11 @@ def _planned_actions(outcomes: Iterable[Outcome], own_events: Iterator[Enrollmen
     """
     Yield a planned action for each outcome.
 
-    The journal entries are in the order of the outcomes that changed something.
+    The journal entries are in the order of the outcomes that changed something. There are none for commands of which
+    all are executed or none, if one is refused.
     """
     for outcome in outcomes:
-        yield PlannedAction(outcome, next(own_events) if outcome.changed else None)
+        yield PlannedAction(outcome, next(own_events, None) if outcome.changed else None)
 
 
 def _action_digest(planned: PlannedAction) -> list[Any]:

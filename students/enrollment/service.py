@@ -314,9 +314,13 @@ def _dry_run_locked(commands: Sequence[EnrollmentCommand], actor: ActorContext) 
     return batch.outcomes
 
 
-def preview_commands(commands: Sequence[EnrollmentCommand], actor: ActorContext) -> Preview:
-    """Return what ``execute`` would do now, with the promotions that follow. Nothing is changed or locked."""
-    return build_preview(_evaluate_unlocked(commands, actor))
+def preview_commands(commands: Sequence[EnrollmentCommand], actor: ActorContext, *, together: bool = False) -> Preview:
+    """
+    Return what ``execute`` would do now, with the promotions that follow. Nothing is changed or locked.
+
+    With ``together`` it is what ``execute_atomic`` would do: if one command is refused, nothing.
+    """
+    return build_preview(_evaluate_unlocked(commands, actor, together=together))
 
 
 @retry_transaction
@@ -360,9 +364,16 @@ def _evaluate(
     return batch
 
 
-def _evaluate_unlocked(commands: Sequence[EnrollmentCommand], actor: ActorContext) -> EnrollmentBatch:
+def _evaluate_unlocked(
+    commands: Sequence[EnrollmentCommand], actor: ActorContext, *, together: bool = False
+) -> EnrollmentBatch:
     """Decide the commands by facts that are read without a lock, and return the batch."""
     batch = EnrollmentBatch(DecisionContext(), actor)
     load_unlocked(commands, batch.context, actor)
-    batch.decide_all(commands)
+    if not together:
+        batch.decide_all(commands)
+        return batch
+    batch.decide_together(commands)
+    if not all(outcome.accepted for outcome in batch.outcomes):
+        batch.events = []
     return batch

@@ -8,10 +8,13 @@ from bulk.importers.import_parts import parts_of
 from bulk.jobs.import_actions import start_undo
 from bulk.models import ImportChannel
 from bulk.reports import Report
+from courses.api_client_creation import create_api_client
 from courses.models import Grade
+from school.models import ApiClient
 from students.enrollment import complete, complete_many, enroll, execute, preview_commands, undo
 from students.enrollment.commands import EnrollmentCommand, OnFull
 from students.models import Action, EnrollmentEvent, StudentCourse
+from tests.security.test_access import bearer
 from tests.support.factories import make_course, make_grade, make_grades, make_student
 from tests.support.imports import ENROLLMENTS, imported, outcomes, worked_on
 
@@ -220,6 +223,95 @@ def test_a_worse_grade_changes_no_other_enrollment_and_the_preview_counts_those_
 
     assert counts == {"F": 2, "C": 1, "A": 0, "B": 0}
     assert list(StudentCourse.objects.exclude(course=first).order_by("pk").values()) == before
+
+
+@pytest.fixture
+def dependent_on_b(table, actor):
+    """A student with B in MATH-1, and two open enrollments that require it; the path of the enrollment in MATH-1."""
+    student, first = make_student(), make_course(code="MATH-1")
+    completed(student, first, "B", actor)
+    for code in ("MATH-2", "MATH-3"):
+        enroll(student_id=student.pk, course_id=make_course(code=code, prerequisites=["MATH-1"]).pk, actor=actor)
+    return f"/api/v1/students/{student.pk}/courses/{first.pk}"
+
+
+@pytest.mark.parametrize(("grade", "losing"), [("F", 2), ("C", 0), ("B", 0)])
+def test_the_preview_of_a_grade_in_the_api_counts_the_enrollments_that_depend_on_it(dependent_on_b, grade, losing, api):
+    before = api.get(dependent_on_b).json()
+    events = EnrollmentEvent.objects.count()
+
+    answer = api.patch(dependent_on_b, {"status": "completed", "grade": grade, "dry_run": True})
+
+    is_changed = grade != "B"
+    expected = {**before, "grade": grade, "version": before["version"] + is_changed, "losing_prerequisites": losing}
+    assert (answer.status_code, {**answer.json(), "updated_at": before["updated_at"]}) == (200, expected)
+    assert api.get(dependent_on_b).json() == before
+    assert EnrollmentEvent.objects.count() == events
+
+
+def test_a_preview_in_the_api_gives_the_refusals_of_the_change(dependent_on_b, api):
+    etag = api.get(dependent_on_b).headers["ETag"]
+    body = {"status": "completed", "grade": "E", "dry_run": True}
+    unknown = api.patch(dependent_on_b, body)
+    without_status = api.patch(dependent_on_b, {"dry_run": True})
+    unchanged = api.patch(dependent_on_b, {"grade": "B", "status": "completed", "dry_run": True, "reason": ""})
+    changed_since = api.patch(dependent_on_b, {**body, "grade": "F"}, headers={"If-Match": etag[:-2] + '0"'})
+
+    refused = [
+        (each.status_code, each.json()["errors"][0]["code"]) for each in (unknown, without_status, changed_since)
+    ]
+    assert refused == [(400, "unknown_grade"), (400, "required"), (412, "precondition_failed")]
+    assert (unchanged.status_code, unchanged.json()["losing_prerequisites"]) == (200, 0)
+
+
+@pytest.mark.parametrize("atomic", [False, True])
+def test_the_preview_of_a_batch_counts_the_enrollments_that_depend_on_its_grades(dependent_on_b, atomic, api):
+    row = StudentCourse.objects.get(course__code="MATH-1")
+    new = make_course(code="MATH-4")
+    before = list(StudentCourse.objects.order_by("pk").values())
+    items = [
+        {"action": "complete", "student_id": row.student_id, "course_code": "MATH-1", "grade": "F"},
+        {"action": "enroll", "student_id": row.student_id, "course_id": new.pk},
+    ]
+
+    answer = api.post("/api/v1/enrollments/batch", {"items": items, "atomic": atomic, "dry_run": True})
+
+    assert (answer.status_code, answer.json()["losing_prerequisites"]) == (200, 2)
+    assert [(each["status"], each["enrollment"]) for each in answer.json()["outcomes"]] == [
+        ("updated", {"id": row.pk, "status": "completed"}),
+        ("created", {"id": None, "status": "enrolled"}),
+    ]
+    assert list(StudentCourse.objects.order_by("pk").values()) == before
+
+
+@pytest.mark.parametrize(("atomic", "status", "losing"), [(False, 207, 2), (True, 422, None)])
+def test_the_preview_of_a_batch_with_a_refused_item_counts_only_what_would_be_done(
+    dependent_on_b, atomic, status, losing, api
+):
+    row = StudentCourse.objects.get(course__code="MATH-1")
+    full = make_course(code="MATH-4", capacity=0)
+    items = [
+        {"action": "complete", "student_id": row.student_id, "course_code": "MATH-1", "grade": "F"},
+        {"action": "enroll", "student_id": row.student_id, "course_id": full.pk},
+    ]
+
+    answer = api.post("/api/v1/enrollments/batch", {"items": items, "atomic": atomic, "dry_run": True})
+
+    assert (answer.status_code, answer.json().get("losing_prerequisites")) == (status, losing)
+    assert [each["status"] for each in answer.json()["outcomes"]] == [
+        "not_applied" if atomic else "updated",
+        "refused",
+    ]
+
+
+def test_a_limited_client_gets_the_count_of_visible_enrollments(dependent_on_b):
+    scopes = ["enrollments:write"]
+    keys = create_api_client("limited", " ".join(scopes), courses=["MATH-1", "MATH-2"])
+    limited = bearer(ApiClient.objects.get(client_id=keys.client_id), scopes)
+
+    answer = limited.patch(dependent_on_b, {"status": "completed", "grade": "F", "dry_run": True})
+
+    assert (answer.status_code, answer.json()["losing_prerequisites"]) == (200, 1)
 
 
 @pytest.mark.parametrize("path", ["act", "sheet"])

@@ -63,7 +63,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "enrollments_batch": (
         "Enroll, drop and complete in a batch",
         "Runs up to 1,000 commands in their order. 200: all are applied. 207: some are applied. 422: none is applied."
-        " With `atomic`, one failed item undoes the whole batch.",
+        " With `atomic`, one failed item undoes the whole batch. With `dry_run`, nothing is applied.",
     ),
     "exports_oneroster_retrieve": (
         "Export OneRoster files",
@@ -127,7 +127,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "students_courses_partial_update": (
         "Complete a course",
         "Completes the enrollment, with a grade or without one, or corrects the grade of a completed enrollment. An"
-        " enrollment that is sent back unchanged changes nothing.",
+        " enrollment that is sent back unchanged changes nothing. `dry_run`: the enrollment as it would be, and the"
+        " number of open enrollments that lose a prerequisite by the grade.",
     ),
     "students_courses_destroy": (
         "Drop a course",

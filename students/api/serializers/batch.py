@@ -10,6 +10,7 @@ from school.api.batch_bodies import BatchBodySerializer, UncheckedItemsField
 from school.api.fields import StrictCharField, StrictIntegerField
 from school.api.openapi.example_decorators import example, request_example
 from school.api.openapi.problem_serializers import ProblemReasonSerializer, ProblemSerializer
+from school.api.serializers import DryRunMixin
 from school.identifiers import MAX_ID
 from students.api.serializers import examples
 from students.api.serializers.requests import (
@@ -69,7 +70,7 @@ class ItemsField(UncheckedItemsField):
 
 
 @request_example(examples.BATCH)
-class BatchSerializer(BatchBodySerializer):
+class BatchSerializer(BatchBodySerializer, DryRunMixin):
     """The body of a batch: up to 1,000 items, which are executed in their order."""
 
     items = ItemsField(allow_empty=False, min_length=1, help_text=gettext_lazy("At most 1,000 items."))
@@ -82,7 +83,7 @@ class BatchSerializer(BatchBodySerializer):
             {
                 "type": "object",
                 "properties": {
-                    "id": {"type": "integer"},
+                    "id": {"type": ["integer", "null"]},
                     "status": {"$ref": "#/components/schemas/StatusEnum"},
                 },
                 "required": ["id", "status"],
@@ -118,7 +119,8 @@ class ItemOutcomeSerializer(serializers.Serializer[Any]):
     enrollment = OutcomeEnrollmentField(
         required=False,
         help_text=gettext_lazy(
-            "The enrollment after the batch. In a batch of more than 25 items, only its `id` and `status`."
+            "The enrollment after the batch. In a batch of more than 25 items and in a preview, only its `id` and "
+            "`status`."
         ),
     )
 
@@ -128,6 +130,10 @@ class BatchOutcomeSerializer(serializers.Serializer[Any]):
     """The response to a batch: an outcome for each item, in the order of the items."""
 
     outcomes = ItemOutcomeSerializer(many=True)
+    losing_prerequisites = serializers.IntegerField(
+        required=False,
+        help_text=gettext_lazy("In a preview: how many open enrollments lose a prerequisite by a changed grade."),
+    )
 
 
 @example(examples.NOTHING_APPLIED)

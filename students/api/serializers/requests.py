@@ -21,7 +21,7 @@ from courses.models import Course
 from school.access.row_scope import RowScope, filter_by_scope
 from school.api.fields import BoundedListField, StrictCharField, StrictIntegerField
 from school.api.openapi.example_decorators import request_example
-from school.api.serializers import KnownFieldsSerializer
+from school.api.serializers import DryRunMixin, KnownFieldsSerializer
 from school.identifiers import MAX_ID, parse_id
 from school.refusals import Refusal, Refused
 from school.validators import plain_text
@@ -177,7 +177,7 @@ class CompletedField(serializers.ChoiceField):
 
 
 @request_example(examples.COMPLETE)
-class CompleteSerializer(CompletionMixin):
+class CompleteSerializer(CompletionMixin, DryRunMixin):
     """
     The body of a PATCH: a completion, or a new grade of a completed enrollment.
 
@@ -197,7 +197,7 @@ class CompleteSerializer(CompletionMixin):
         """Raise ``ValidationError`` if a body that does not complete the enrollment differs from it."""
         data, errors = self.validated_data, {}
         grade_differs = data.get("grade", enrollment.grade) != enrollment.grade
-        if "status" not in data and (grade_differs or not set(self.initial_data) - {"reason"}):
+        if "status" not in data and (grade_differs or not set(self.initial_data) - {"reason", "dry_run"}):
             errors["status"] = [
                 serializers.ErrorDetail(str(self.fields["status"].error_messages["required"]), "required")
             ]
