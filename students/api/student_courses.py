@@ -5,7 +5,7 @@ from typing import Any
 from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.urls import reverse
-from drf_spectacular.utils import OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -20,7 +20,7 @@ from school.refusals import Refused
 from students.api.actor import actor_from_request
 from students.api.base_views import EnrollmentReadViewSet
 from students.api.filters import StudentCoursesFilter
-from students.api.serializers import CompleteSerializer, EnrollmentSerializer, EnrollSerializer
+from students.api.serializers import CompleteSerializer, EnrollmentSerializer, EnrollSerializer, examples
 from students.api.visible_rows import count_visible, enrollable_students, visible_courses, visible_students
 from students.enrollment import complete, drop, enroll, preview_commands
 from students.enrollment.actor_context import ActorContext
@@ -30,16 +30,16 @@ from students.enrollment.rules import not_enrolled_refusal
 from students.lookup import find_student, resolve_student_id
 from students.models import Action, Status, Student, StudentCourse
 
-# An enrollment; in a preview also the number of enrollments that lose a prerequisite.
-COMPLETED = {
-    "allOf": [
-        {"$ref": "#/components/schemas/Enrollment"},
-        {
-            "type": "object",
-            "properties": {"losing_prerequisites": {"type": "integer"}},
-        },
-    ]
-}
+COMPLETED = OpenApiResponse(
+    {
+        "allOf": [
+            {"$ref": "#/components/schemas/Enrollment"},
+            {"type": "object", "properties": {"losing_prerequisites": {"type": "integer"}}},
+        ]
+    },
+    "The enrollment; in a preview, also how many open enrollments lose a prerequisite",
+    [OpenApiExample("Answer", examples.ENROLLMENT)],
+)
 
 
 def enroll_from_request(student_id: str, body: EnrollSerializer, actor: ActorContext, request: Request) -> Outcome:

@@ -173,7 +173,7 @@ def test_a_waiver_in_a_batch_needs_the_same_permission_as_a_single_one(make_clie
         ({"items": []}, 400, ["empty"]),
         ({"items": {}}, 400, ["not_a_list"]),
         ({"items": [{}], "atomic": "yes"}, 400, ["invalid"]),
-        ({"items": [{}], "dry_run": True}, 400, ["unknown_field"]),
+        ({"items": [{}], "dry": True}, 400, ["unknown_field"]),
         ({"items": [{}] * 1001}, 413, ["too_many_items"]),
     ],
 )
