@@ -30,7 +30,7 @@ def _measure_delivery() -> None:
     """Deliver entries of the journal to a receiver on this machine."""
     command = [sys.executable, "-m", "bench.webhook_receiver", str(WARM_UP), str(WARM_UP + ENTRIES)]
     worker = None
-    receiver = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    receiver = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
     try:
         endpoint = Endpoint(url=f"http://127.0.0.1:{_line_of(receiver)}/", kinds=["enrollments"])
         register(endpoint)
@@ -51,11 +51,11 @@ def _measure_delivery() -> None:
     print_table(title, ["what", "entries/s", "worker's CPU ms/entry"], [["one worker", *figures]])
 
 
-def _line_of(receiver: "subprocess.Popen[str]") -> str:
+def _line_of(receiver: "subprocess.Popen[bytes]") -> str:
     assert receiver.stdout is not None
     if not (line := receiver.stdout.readline()):
         raise Failed("The entries did not arrive at the receiver in time.")
-    return line.strip()
+    return line.decode().strip()
 
 
 def _measure_enrolling() -> None:

@@ -229,7 +229,7 @@ BACKGROUND_TASKS = ["webhooks.delivery.dispatcher.run"]
 
 # Retention periods of personal data, applied by `manage.py apply_retention`; 0 keeps uploads or students forever.
 RETENTION_ANSWERS_DAYS = env.number("RETENTION_ANSWERS_DAYS", default=1, at_least=1)
-RETENTION_ATTEMPTS_DAYS = env.number("RETENTION_ATTEMPTS_DAYS", default=30, at_least=1)  # of webhooks
+RETENTION_ATTEMPTS_DAYS = env.number("RETENTION_ATTEMPTS_DAYS", default=30, at_least=1)
 RETENTION_REFUSALS_DAYS = env.number("RETENTION_REFUSALS_DAYS", default=30, at_least=1)
 RETENTION_UPLOADS_DAYS = env.number("RETENTION_UPLOADS_DAYS", default=365, at_least=0)
 RETENTION_STUDENTS_YEARS = env.number("RETENTION_STUDENTS_YEARS", default=0, at_least=0)

@@ -18,8 +18,10 @@ from unfold.widgets import UnfoldAdminSelectMultipleWidget, UnfoldAdminTextInput
 
 from courses.models import Course
 from school.admin_site.list_page import NOTHING, badge
+from school.models import ApiClient
 from students.admin.dashboard.links import changelist_url
 from students.admin.dashboard.page_context import StatCard
+from students.admin.widgets import MAX_PICKED, AutocompleteMultipleField, IdSelectMultiple
 from students.events.kinds import KINDS
 from webhooks.endpoints import change, pause, ping, register, replay, resume, rotate
 from webhooks.models import Attempt, Endpoint, EndpointState, Outcome, PauseReason
@@ -49,12 +51,13 @@ class EndpointForm(forms.ModelForm):
         choices=[(name, KIND_LABELS[name]) for name in KINDS],
         widget=UnfoldAdminSelectMultipleWidget,
     )
-    courses = forms.ModelMultipleChoiceField(
-        Course.objects.order_by("-pk"),
+    courses = AutocompleteMultipleField(
+        Course.objects.all(),
         label=gettext_lazy("Courses"),
         required=False,
         help_text=gettext_lazy("None: the changes of all courses."),
-        widget=UnfoldAdminSelectMultipleWidget,
+        error_messages={"too_many": gettext_lazy("Select at most %(most)s. The API accepts more.")},
+        widget=IdSelectMultiple(ApiClient._meta.get_field("courses"), admin.site),
     )
 
     class Meta:
@@ -96,7 +99,9 @@ class EndpointAdmin(ModelAdmin):
         return own if obj is None else [*own, *self.shown_fields]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        return [] if obj is None else self.shown_fields
+        if obj is None:
+            return []
+        return [*self.shown_fields, *(["courses"] if len(obj.courses) > MAX_PICKED else [])]
 
     def get_urls(self) -> list[Any]:
         view = self.admin_site.admin_view

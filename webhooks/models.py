@@ -77,7 +77,9 @@ class Endpoint(models.Model):
     next_attempt_at = models.DateTimeField(_("next attempt"), default=now, editable=False)
     delivered_at = models.DateTimeField(_("last delivery"), null=True, editable=False)
     failed_at = models.DateTimeField(_("last failure"), null=True, editable=False)
-    last_failure = models.CharField(_("last failure"), max_length=16, choices=Outcome, blank=True, editable=False)
+    last_failure = models.CharField(
+        _("cause of the last failure"), max_length=16, choices=Outcome, blank=True, editable=False
+    )
     lease_owner = models.CharField(max_length=255, blank=True, editable=False)
     leased_until = models.DateTimeField(null=True, editable=False)
 

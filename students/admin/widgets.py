@@ -8,7 +8,7 @@ from typing import Any
 
 from django import forms
 from django.contrib.admin.widgets import AutocompleteSelect, AutocompleteSelectMultiple
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from school.identifiers import parse_ids
 
@@ -34,9 +34,10 @@ class IdSelectMultiple(AutocompleteSelectMultiple):
 class AutocompleteMultipleField(forms.ModelMultipleChoiceField):
     """A choice of several rows of a model. Values that are not ids are ignored."""
 
+    default_error_messages = {"too_many": gettext_lazy("Select at most %(most)s. Paste the others as text.")}
+
     def clean(self, value: Any) -> Any:
         ids = _ids(value)
         if len(ids) > MAX_PICKED:
-            message = _("Select at most %(most)s. Paste the others as text.") % {"most": MAX_PICKED}
-            raise forms.ValidationError(message, code="too_many")
+            raise forms.ValidationError(self.error_messages["too_many"], "too_many", {"most": MAX_PICKED})
         return super().clean(ids)

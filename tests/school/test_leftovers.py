@@ -89,11 +89,11 @@ def pages(db):
     drop(student_id=student.pk, course_id=course.pk, actor=actor)
     job = imported(ENROLLMENTS + "S-9,M-9,,,,\n")
     lists = ("students/studentcourse", "students/student", "courses/course", "courses/term", "courses/grade")
-    lists = (*lists, "webhooks/endpoint")
+    forms = (*lists, "webhooks/endpoint")
     return [
         "/admin/",
         "/admin/search/?s=ada",
-        *(f"/admin/{each}/{rest}" for each in lists for rest in ("", "add/")),
+        *(f"/admin/{each}/{rest}" for each in forms for rest in ("", "add/")),
         *("/admin/bulk/import/", "/admin/bulk/import/add/", f"/admin/bulk/import/{job.pk}/change/"),
         "/admin/students/studentcourse/enroll-many/",
         "/admin/webhooks/attempt/",

@@ -12,6 +12,13 @@ STEPS = 12
 PARTS = 5  # for several processes; each starts its sequences in another order
 
 
+def properties_of(schema):
+    """Return the properties of a schema with those of the schemas that it extends or refers to."""
+    schema = DOCUMENT["components"]["schemas"].get(schema.get("$ref", "").rpartition("/")[2], schema)
+    extended = [properties_of(each) for each in schema.get("allOf", [])]
+    return {name: each for part in [*extended, schema.get("properties", {})] for name, each in part.items()}
+
+
 def test_every_link_uses_existing_fields_and_parameters_of_its_operation():
     found = {operation["operationId"]: operation for _name, operation in operations()}
     schemas = DOCUMENT["components"]["schemas"]
@@ -27,7 +34,7 @@ def test_every_link_uses_existing_fields_and_parameters_of_its_operation():
                 continue
             place = schemas[answered]
             for step in expression.removeprefix("$response.body#/").split("/"):
-                place = schemas.get(place.get("$ref", "").rpartition("/")[2], place)["properties"][step]
+                place = properties_of(place)[step]
 
 
 def test_created_resources_link_to_all_their_operations():

@@ -33,7 +33,7 @@ pytestmark = pytest.mark.skipif(connection.vendor != "sqlite", reason="the demo 
 @pytest.fixture
 def folder(tmp_path):
     """A copy of the project, with an environment as `make run` writes it."""
-    for name in ("school", "bulk", "courses", "students", "oneroster"):
+    for name in ("school", "bulk", "courses", "students", "oneroster", "webhooks"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("manage.py", "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path)

@@ -8,6 +8,7 @@ from django.contrib.auth.models import Permission, User
 from django.utils import timezone
 from standardwebhooks import Webhook
 
+from students.admin.widgets import MAX_PICKED
 from students.events.feed import cursor_of
 from students.models import EnrollmentEvent
 from tests.support.factories import make_course
@@ -104,6 +105,19 @@ def test_a_change_that_another_user_has_made_meanwhile_is_shown(admin_client, en
         "Kinds is now: Enrollments, Students",
         f"Courses is now: {course}",
     ]
+
+
+def test_more_courses_than_the_form_can_show_are_kept(admin_client, endpoint):
+    ids = [make_course().pk for _ in range(MAX_PICKED + 1)]
+    form = {"url": endpoint.url, "kinds": endpoint.kinds, "description": "Mine"}
+
+    answer = admin_client.post(f"{LIST}{endpoint.pk}/change/", {**form, "courses": ids})
+    Endpoint.objects.update(courses=ids)
+    saved = admin_client.post(f"{LIST}{endpoint.pk}/change/", form)
+
+    assert answer.context["adminform"].form.errors == {"courses": ["Select at most 20. The API accepts more."]}
+    endpoint.refresh_from_db()
+    assert (saved.status_code, endpoint.courses, endpoint.description) == (302, ids, "Mine")
 
 
 def test_a_refused_address_is_an_error_of_the_form(admin_client, settings):

@@ -1,4 +1,4 @@
-"""API views of webhooks. A client sees only the webhooks that it has registered."""
+"""API views of webhooks, of which a client sees only those that it has registered."""
 
 from collections.abc import Hashable
 from typing import Any

@@ -47,7 +47,7 @@ class Migration(migrations.Migration):
                 ('next_attempt_at', models.DateTimeField(default=webhooks.models.now, editable=False, verbose_name='next attempt')),
                 ('delivered_at', models.DateTimeField(editable=False, null=True, verbose_name='last delivery')),
                 ('failed_at', models.DateTimeField(editable=False, null=True, verbose_name='last failure')),
-                ('last_failure', models.CharField(blank=True, choices=[('delivered', 'delivered'), ('status', 'the answer is no 2xx'), ('timeout', 'no answer in time'), ('connection', 'the connection failed'), ('tls', 'the TLS connection failed'), ('name', 'the host name was not found'), ('address', 'the address is not allowed')], editable=False, max_length=16, verbose_name='last failure')),
+                ('last_failure', models.CharField(blank=True, choices=[('delivered', 'delivered'), ('status', 'the answer is no 2xx'), ('timeout', 'no answer in time'), ('connection', 'the connection failed'), ('tls', 'the TLS connection failed'), ('name', 'the host name was not found'), ('address', 'the address is not allowed')], editable=False, max_length=16, verbose_name='cause of the last failure')),
                 ('lease_owner', models.CharField(blank=True, editable=False, max_length=255)),
                 ('leased_until', models.DateTimeField(editable=False, null=True)),
                 ('client', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.OAUTH2_PROVIDER_APPLICATION_MODEL, verbose_name='API client')),
