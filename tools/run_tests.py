@@ -26,9 +26,11 @@ ACCESSIBILITY = "tests/e2e/test_accessible.py"
 EXHAUSTIVE = (
     "tests/bulk/test_bundles_of_any_ids.py",
     "tests/bulk/test_equivalence.py::test_every_file_ends_with_a_report_and_is_applied_completely_or_not_at_all",
+    "tests/bulk/test_equivalence.py::test_a_file_has_the_effect_of_its_rows_sent_one_by_one",
     "tests/bulk/test_equivalence.py::test_the_same_file_again_writes_nothing",
     "tests/bulk/test_full.py::test_a_dry_run_has_the_exit_code_of_the_real_run",
     "tests/bulk/test_full.py::test_a_full_file_keeps_an_enrollment_that_a_faulty_row_may_refer_to",
+    "tests/bulk/test_full.py::test_a_full_file_reaches_the_state_of_the_model_and_a_repetition_changes_nothing",
     "tests/bulk/test_full.py::test_a_full_file_row_that_ends_an_enrollment_frees_a_seat_for_an_earlier_row",
     "tests/bulk/test_full.py::test_a_take_over_adopts_listed_enrollments_and_the_next_full_file_drops_them",
     "tests/bulk/test_full.py::test_a_take_over_whose_process_was_killed_adopts_once",
@@ -62,6 +64,11 @@ EXHAUSTIVE = (
     "tests/oneroster/test_lists.py",
     "tests/oneroster/test_publishing.py::test_a_late_commit_is_not_missed",
     "tests/oneroster/test_publishing.py::test_the_time_moves_whenever_anything_shown_changes_and_only_then",
+    "tests/races/test_prerequisites.py::test_a_prerequisite_added_during_a_rename_is_renamed_or_refused",
+    "tests/races/test_prerequisites.py::test_two_courses_with_one_code_renamed_simultaneously_leave_no_old_prerequisite",
+    "tests/races/test_prerequisites.py::test_two_simultaneous_renames_do_not_create_a_cycle",
+    "tests/races/test_retry.py::test_a_deadlock_at_every_attempt_is_reported_as_busy",
+    "tests/races/test_waitlist.py::test_imports_and_the_api_share_the_seats",
     "tests/school/test_accounts.py::test_mfa_and_sso_each_work_without_the_other",
     "tests/school/test_batches.py::test_an_answer_has_less_than_100_kb",
     "tests/school/test_conditional.py::test_an_etag_is_the_same_for_every_client_and_accept_header",
@@ -79,6 +86,7 @@ EXHAUSTIVE = (
     "tests/school/test_openapi_conformance.py",
     "tests/school/test_openapi_links.py",
     "tests/school/test_plans.py",
+    "tests/school/test_put_by_key.py::test_of_parallel_requests_for_a_new_key_one_creates_the_row",
     "tests/school/test_stale_forms.py::test_a_stale_form_is_refused_for_every_button_and_query",
     "tests/school/test_stale_forms.py::test_every_admin_form_is_refused_when_it_is_stale",
     "tests/school/test_typescript_client.py",
@@ -111,6 +119,7 @@ EXHAUSTIVE = (
     "tests/students/test_as_of.py::test_lists_and_exports_after_ten_thousand_acts_equal_those_taken_then",
     "tests/students/test_as_of.py::test_lists_and_exports_of_the_past_equal_those_taken_then",
     "tests/students/test_cancellations.py::test_two_thousand_enrollments_are_cancelled_and_restored",
+    "tests/students/test_changes.py::test_after_a_restore_cursors_of_lost_entries_expire_and_older_ones_miss_nothing",
     "tests/students/test_changes.py::test_a_request_beyond_the_long_poll_limit_is_answered_immediately",
     "tests/students/test_demo.py::test_demo_data_has_the_requested_size_and_a_complete_ordered_past_journal",
     "tests/students/test_demo.py::test_enrollments_peak_at_opening_dip_on_weekends_and_drops_spread_over_weeks",
@@ -120,6 +129,7 @@ EXHAUSTIVE = (
     "tests/students/test_machine.py",
     "tests/students/test_plain.py",
     "tests/tools/test_language.py",
+    "tests/tools/test_messages.py::test_every_text_is_translated",
     "tests/tools/test_mutants.py",
     "tests/tools/test_project.py::test_migrations_can_be_reverted_and_applied_again",
 )
@@ -161,6 +171,9 @@ SQLITE_ONLY_IN_TEST = (
     "tests/students/test_lists.py",
     "tests/students/test_pasted.py",
     "tests/students/test_student_page.py",
+    "tests/webhooks/test_admin.py",
+    "tests/webhooks/test_api.py",
+    "tests/webhooks/test_operation.py",
 )
 # The tests that do not depend on the database: of pages, texts, documents and processes.
 ONCE = (
@@ -197,6 +210,9 @@ ONCE = (
     "tests/tools/test_messages.py",
     "tests/tools/test_mutants.py",
     "tests/tools/test_project.py",
+    "tests/webhooks/test_docs.py",
+    "tests/webhooks/test_sender.py",
+    "tests/webhooks/test_signing_secrets.py",
 )
 
 
