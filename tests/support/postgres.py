@@ -14,11 +14,11 @@ from typing import Any
 
 from bench.processes import tree
 
-# The data need not survive a crash. The rows of ended tests are removed within a second: as long as they are there,
+# The data need not survive a crash. The rows of ended tests are removed after some seconds: as long as they are there,
 # statements that are planned for small tables read them.
 OPTIONS = (
     *("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200"),
-    "autovacuum_naptime=1s",
+    "autovacuum_naptime=10s",
 )
 FAST = [part for option in OPTIONS for part in ("-c", option)]
 
