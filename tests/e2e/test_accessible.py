@@ -59,6 +59,7 @@ NO_PAGES = {
     "bulk/import/template-<slug:kind>.csv",
     "courses/course/<id>/roster.csv",
     "courses/course/export/",
+    "courses/grade/export/",
     "courses/term/export/",
     "jsi18n/",
     "students/hold/export/",
