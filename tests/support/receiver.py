@@ -65,15 +65,18 @@ class Receiver:
 
 
 def _read(stream: Any) -> Received | None:
+    """Return the next request; None at the end of the connection, also in the middle of a request."""
     first = stream.readline().decode(errors="replace")
     if not first.strip():
         return None
     headers = {}
-    while line := stream.readline().decode(errors="replace").strip():
+    while (line := stream.readline().decode(errors="replace")).strip():
         name, _colon, value = line.partition(":")
         headers[name.lower()] = value.strip()
     _method, path, *_version = first.split() * 2  # a request that is no HTTP may have one word
-    return Received(path, headers, stream.read(int(headers.get("content-length", 0))))
+    length = int(headers.get("content-length", 0))
+    body = stream.read(length)
+    return Received(path, headers, body) if line and len(body) == length else None
 
 
 @contextmanager
