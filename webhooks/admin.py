@@ -17,6 +17,7 @@ from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminSelectMultipleWidget, UnfoldAdminTextInputWidget
 
 from courses.models import Course
+from school.access.read_only_admin import ReadOnlyMixin
 from school.admin_site.list_page import NOTHING, badge
 from school.models import ApiClient
 from students.admin.dashboard.links import changelist_url
@@ -205,7 +206,7 @@ def save_changes(endpoint: Endpoint, fields: list[str]) -> None:
 
 
 @admin.register(Attempt)
-class AttemptAdmin(ModelAdmin):
+class AttemptAdmin(ReadOnlyMixin, ModelAdmin):
     """The attempts to deliver a message, which are only read."""
 
     list_display = ["at", "endpoint", "type", "message_id", "shown_outcome", "status", "milliseconds"]
@@ -215,15 +216,6 @@ class AttemptAdmin(ModelAdmin):
     search_fields = ["=message_id"]
     search_help_text = gettext_lazy("The id of a message.")
     show_full_result_count = False
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     @admin.display(description=gettext_lazy("outcome"), ordering="outcome")
     def shown_outcome(self, attempt: Attempt) -> str:

@@ -1,17 +1,15 @@
 """Read-only admin of the record of access to personal data."""
 
-from typing import Any
-
 from django.contrib import admin
-from django.http import HttpRequest
 from django.utils.translation import gettext_lazy
 from unfold.admin import ModelAdmin
 
+from school.access.read_only_admin import ReadOnlyMixin
 from school.models import PersonalDataAccess
 
 
 @admin.register(PersonalDataAccess)
-class AccessRecordAdmin(ModelAdmin):
+class AccessRecordAdmin(ReadOnlyMixin, ModelAdmin):
     """
     Lists each view, export and erasure of personal data with its user, newest first.
 
@@ -29,15 +27,6 @@ class AccessRecordAdmin(ModelAdmin):
     search_fields = ["actor__username"]
     show_full_result_count = False
     counts_entries = True  # the page shows "12 entries", because the plural name of the model cannot be counted
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     @admin.display(description=gettext_lazy("about"))
     def about(self, line: PersonalDataAccess) -> str:

@@ -9,6 +9,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy
 from unfold.admin import ModelAdmin
 
+from school.access.read_only_admin import ReadOnlyMixin
 from school.admin_site.list_page import badge, short_date
 from students.models import Action, EnrollmentEvent, StudentCourse
 from students.templatetags.refusal_titles import titles
@@ -18,7 +19,7 @@ NAMED_ACTIONS = (Action.UNDO, Action.PROMOTE, Action.PASS_OVER, Action.ADOPT)
 
 
 @admin.register(EnrollmentEvent)
-class EnrollmentEventAdmin(ModelAdmin):
+class EnrollmentEventAdmin(ReadOnlyMixin, ModelAdmin):
     """All journal entries, the latest first. They cannot be added here, and never be changed or deleted."""
 
     list_display = ["student", "course", "change", "when", "by", "localized_reason"]
@@ -89,15 +90,6 @@ class EnrollmentEventAdmin(ModelAdmin):
     @admin.display(description=gettext_lazy("refusals"))
     def skip_reasons(self, event: EnrollmentEvent) -> str:
         return titles(event.refusals)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 def _plain(value: str | None) -> str:

@@ -7,6 +7,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy
 from unfold.admin import ModelAdmin
 
+from school.access.read_only_admin import ReadOnlyMixin
 from school.admin_site.row_access import RowScopeFilter
 from students.models import RefusedAct
 from students.templatetags.refusal_titles import TITLES, titles
@@ -25,7 +26,7 @@ class ReasonFilter(admin.SimpleListFilter):
 
 
 @admin.register(RefusedAct)
-class RefusalAdmin(ModelAdmin):
+class RefusalAdmin(ReadOnlyMixin, ModelAdmin):
     """A read-only list of refusals."""
 
     list_display = ["student", "course_code", "reason_titles", "at", "channel"]
@@ -42,15 +43,6 @@ class RefusalAdmin(ModelAdmin):
     def get_queryset(self, request: HttpRequest) -> Any:
         """Return the refusals, fetched with student and course, which might be deleted before a later query."""
         return super().get_queryset(request).select_related(*self.list_select_related)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     @admin.display(description=gettext_lazy("course"), ordering="course__code")
     def course_code(self, refusal: RefusedAct) -> str:

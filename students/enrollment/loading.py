@@ -54,7 +54,8 @@ LOCK_COURSES: PreparedQuery[Course] = PreparedQuery(lambda ids: _locked(Course.o
 LOCK_COURSES_AND_WAITS: PreparedQuery[Course] = PreparedQuery(lambda *ids: _locked(with_dependent_waits(*ids)))
 # The number of enrolled students per course with a capacity, and of waitlisted students per course; only rows of
 # waitlisted students have ``last_waitlisted_at``. A count of 0 means that there are other sections of the course. A
-# negative count is the id of one of the students, who waits for the course and may get a seat by joining another one.
+# negative count is the negated id of a student of the command: this student waits for the course, and may get a seat
+# there by joining another course.
 SEAT_COUNTS: PreparedQuery[Any] = PreparedQuery(
     lambda ids, students: (
         _count_by_course(StudentCourse.objects.enrolled().filter(course__in=_with_capacity(ids)))
