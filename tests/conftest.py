@@ -19,6 +19,7 @@ from courses.api_client_creation import create_api_client
 from students.enrollment.actor_context import ActorContext
 from students.models import Channel
 from tests.support import databases
+from tests.support.clients import api_client, browser_client
 from tests.support.log_scan import leaks_in
 
 LOGS = Path(os.environ["TEST_FOLDER"])
@@ -101,12 +102,7 @@ def make_client(db: None) -> Callable[..., APIClient]:
 
     def make(*scopes: str) -> APIClient:
         name = f"program {User.objects.count()}"
-        keys = create_api_client(name, " ".join(scopes))
-        form = {"grant_type": "client_credentials", "client_id": keys.client_id, "client_secret": keys.client_secret}
-        token = Client().post("/oauth/token", form).json()["access_token"]
-        client = APIClient()
-        client.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
-        return client
+        return api_client(create_api_client(name, " ".join(scopes)))
 
     return make
 
@@ -115,6 +111,11 @@ def make_client(db: None) -> Callable[..., APIClient]:
 def api(make_client: Callable[..., APIClient]) -> APIClient:
     """An API client with all scopes."""
     return make_client(*settings.SCOPES)
+
+
+@pytest.fixture
+def client() -> Client:
+    return browser_client()
 
 
 @pytest.fixture

@@ -10,16 +10,12 @@ apostrophe is removed before each, so that an escaped cell is read back unchange
 """
 
 import re
-import sys
-import unicodedata
 
 from school.text_normalization import normalized
 
-_SIGNS = "".join(
-    re.escape(character)
-    for character in map(chr, range(sys.maxunicode + 1))
-    if unicodedata.normalize("NFKC", character) in ("=", "+", "-", "@")
-)
+# The characters whose form NFKC is one of =, +, - and @. A test finds them among all characters.
+SIGNS = "=+-@⁺⁼₊₌﬩﹢﹣﹦﹫＋－＝＠"
+_SIGNS = re.escape(SIGNS)
 _SPACES = r"(?:[^\S\t\r\n]|\")*"  # spaces and quotation marks; a spreadsheet may read the marks as those around a cell
 _FORMULA = re.compile(rf"[\t\r]|{_SPACES}[{_SIGNS}]")
 _ESCAPED = re.compile(rf"'+(?:[\t\r\d]|{_SPACES}[{_SIGNS}])")

@@ -3,14 +3,21 @@
 import csv
 import io
 import re
+import sys
 import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk.files.cell_text import clean, escape_formulas, escape_original_cell
+from bulk.files.cell_text import SIGNS, clean, escape_formulas, escape_original_cell
 from school.text_normalization import INVISIBLE, normalized
+
+
+def test_the_signs_are_all_characters_that_a_spreadsheet_may_read_as_the_sign_of_a_formula():
+    characters = map(chr, range(sys.maxunicode + 1))
+
+    assert sorted(SIGNS) == [each for each in characters if unicodedata.normalize("NFKC", each) in set("=+-@")]
 
 
 @pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@SUM(A1)", "\t1", "\r1", "'=1"])

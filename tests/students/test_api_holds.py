@@ -9,6 +9,7 @@ from school.models import ApiClient
 from students.enrollment import drop, enroll
 from students.enrollment.commands import OnFull
 from students.models import EnrollmentEvent, Hold, StudentCourse
+from tests.support.clients import api_client
 from tests.support.factories import make_course, make_hold, make_student, make_term
 
 pytestmark = pytest.mark.django_db
@@ -167,12 +168,8 @@ def test_a_limited_client_sees_the_holds_of_its_students_for_its_terms(actor):
 
 
 def client_of(keys):
-    form = {"grant_type": "client_credentials", "client_id": keys.client_id, "client_secret": keys.client_secret}
-    token = APIClient().post("/oauth/token", form, format="multipart").json()["access_token"]
     assert ApiClient.objects.get(client_id=keys.client_id).is_limited
-    client = APIClient()
-    client.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
-    return client
+    return api_client(keys)
 
 
 def test_staff_of_a_course_see_no_holds(actor):

@@ -5,15 +5,14 @@ from typing import Any
 
 import pytest
 from django.db import connection
-from django.test import Client
 from django.test.utils import CaptureQueriesContext
-from rest_framework.test import APIClient
 
 from courses.api_client_creation import create_api_client
 from school.refusals import Refused
 from students.enrollment import complete, drop, enroll, enroll_many, preview_commands, promote, undo
 from students.enrollment.commands import EnrollmentCommand, OnFull
 from students.models import Action, EnrollmentEvent, StudentCourse
+from tests.support.clients import api_client
 from tests.support.factories import make_course, make_student, make_term
 
 pytestmark = pytest.mark.django_db
@@ -132,14 +131,10 @@ def test_an_undo_does_not_reopen_a_second_section(sections, actor):
 
 
 def test_a_client_of_one_section_does_not_learn_the_other(sections, api):
-
     student, (first, second) = make_student(), sections
     api.post(f"/api/v1/students/{student.pk}/courses", {"course_id": first.pk})
     keys = create_api_client("limited", "enrollments:write", courses=["M-1@2026F@B"])
-    form = {"grant_type": "client_credentials", "client_id": keys.client_id, "client_secret": keys.client_secret}
-    limited = APIClient()
-    token = Client().post("/oauth/token", form).json()["access_token"]
-    limited.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
+    limited = api_client(keys)
 
     answer = limited.post(f"/api/v1/students/number:{student.student_number}/courses", {"course_id": second.pk})
 

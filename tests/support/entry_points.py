@@ -15,13 +15,13 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
-from django.test import Client
 from django.utils.html import strip_tags
 from rest_framework.test import APIClient
 
 from courses.api_client_creation import create_api_client
 from courses.models import Course
 from students.models import Action, Student, StudentCourse
+from tests.support.clients import api_client, browser_client
 
 
 @dataclass(frozen=True)
@@ -46,12 +46,7 @@ class NotOffered(Exception):
 
 
 def _api_client() -> APIClient:
-    keys = create_api_client("entry point", "enrollments:write enrollments:waive")
-    form = {"grant_type": "client_credentials", "client_id": keys.client_id, "client_secret": keys.client_secret}
-    token = Client().post("/oauth/token", form).json()["access_token"]
-    client = APIClient()
-    client.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
-    return client
+    return api_client(create_api_client("entry point", "enrollments:write enrollments:waive"))
 
 
 def api(request: RequestedAction) -> str:
@@ -96,7 +91,7 @@ def batch(request: RequestedAction) -> str:
 
 def admin(request: RequestedAction) -> str:
     """Submit the enroll form, or select the latest enrollment in the list, choose an action and confirm it."""
-    browser = Client()
+    browser = browser_client()
     browser.force_login(User.objects.create_superuser("entry-point"))
     enrollments = "/admin/students/studentcourse/"
     newest = StudentCourse.objects.latest_per_student_and_course().filter(

@@ -2,11 +2,10 @@
 
 import pytest
 from django.contrib.auth.models import User
-from django.test import Client
-from rest_framework.test import APIClient
 
 from courses.api_client_creation import create_api_client
 from school.models import ApiClient, KeptAnswer
+from tests.support.clients import api_client
 from tests.support.factories import make_course, make_term
 from tests.support.receiver import receiving
 from webhooks.models import Endpoint, EndpointState
@@ -213,10 +212,7 @@ def test_a_limited_client_cannot_name_courses_of_others(db):
     account.is_limited = True
     account.save()
     account.courses.add(own)
-    form = {"grant_type": "client_credentials", "client_id": keys.client_id, "client_secret": keys.client_secret}
-    token = Client().post("/oauth/token", form).json()["access_token"]
-    limited = APIClient()
-    limited.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
+    limited = api_client(keys)
 
     answers = [limited.post(URL, {**BODY, "courses": [course.pk]}) for course in (own, other)]
 
