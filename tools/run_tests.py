@@ -31,9 +31,7 @@ ACCESSIBILITY = "tests/e2e/test_accessible.py"
 # runs them.
 EXHAUSTIVE = (
     "tests/bulk/test_bundles_of_any_ids.py",
-    "tests/bulk/test_equivalence.py::test_a_file_has_the_effect_of_its_rows_sent_one_by_one",
-    "tests/bulk/test_equivalence.py::test_every_file_ends_with_a_report_and_is_applied_completely_or_not_at_all",
-    "tests/bulk/test_equivalence.py::test_the_same_file_again_writes_nothing",
+    "tests/bulk/test_equivalence.py",
     "tests/bulk/test_full.py::test_a_dry_run_has_the_exit_code_of_the_real_run",
     "tests/bulk/test_full.py::test_a_dry_run_of_an_undo_has_the_exit_code_and_the_rows_of_the_real_run",
     "tests/bulk/test_full.py::test_a_full_file_exchanges_students_in_a_full_course",
@@ -49,6 +47,7 @@ EXHAUSTIVE = (
     "tests/bulk/test_oneroster_zips.py",
     "tests/bulk/test_reading.py::test_reading_a_long_file_uses_no_more_memory_than_a_short_one",
     "tests/bulk/test_temporary_copy.py",
+    "tests/bulk/test_written_files.py::test_every_row_is_applied_with_its_meaning_or_reported",
     "tests/deploy/test_container.py",
     "tests/e2e/test_acts.py",
     "tests/e2e/test_api_docs.py",
@@ -150,8 +149,8 @@ EXHAUSTIVE = (
 # `make test-all`.
 SQLITE_ONLY_IN_TEST = (
     "tests/bulk/test_admin.py",
+    "tests/bulk/test_api.py",
     "tests/bulk/test_bundles.py",
-    "tests/bulk/test_equivalence.py",
     "tests/bulk/test_written_files.py",
     "tests/bulk/test_zips.py",
     "tests/courses/test_grades.py",
@@ -172,6 +171,7 @@ SQLITE_ONLY_IN_TEST = (
     "tests/school/test_logs.py",
     "tests/school/test_manual.py",
     "tests/school/test_metrics.py",
+    "tests/school/test_put_by_key.py",
     "tests/school/test_shape.py",
     "tests/school/test_stale_forms.py",
     "tests/school/test_strict_input.py",
@@ -190,6 +190,7 @@ SQLITE_ONLY_IN_TEST = (
     "tests/students/test_grades.py",
     "tests/students/test_home.py",
     "tests/students/test_imports_holds.py",
+    "tests/students/test_imports_values.py",
     "tests/students/test_lists.py",
     "tests/students/test_normalizing.py",
     "tests/students/test_pasted.py",
@@ -198,6 +199,7 @@ SQLITE_ONLY_IN_TEST = (
     "tests/students/test_values.py",
     "tests/webhooks/test_admin.py",
     "tests/webhooks/test_api.py",
+    "tests/webhooks/test_delivery.py",
     "tests/webhooks/test_operation.py",
 )
 # The tests that do not depend on the database: of pages, texts, documents and processes.

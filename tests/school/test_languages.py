@@ -8,6 +8,7 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.db.models import EmailField
 from django.http import HttpResponse
+from django.test import Client
 from django.utils.translation import get_language, override
 
 from school.i18n.middleware import LanguageMiddleware
@@ -58,10 +59,10 @@ def test_the_menu_lists_every_language(registrar_client):
 
 @pytest.mark.parametrize("path", ["/api/v1/students/0", "/oauth/token", "/problems/course_full"])
 @pytest.mark.parametrize("usual", ["en", "de"])
-def test_api_responses_are_in_english(client, db, settings, path, usual):
+def test_api_responses_are_in_english(db, settings, path, usual):
     settings.LANGUAGE_CODE = usual
     with override(usual):
-        answer = client.get(path, headers={"Accept-Language": "de"})
+        answer = Client().get(path, headers={"Accept-Language": "de"})
 
     assert "Content-Language" not in answer.headers
     assert "Studierende" not in answer.text

@@ -1,4 +1,8 @@
-"""Test clients that share a handler, because loading all middleware for a client takes as long as a request."""
+"""
+Test clients that share a handler, because loading all middleware for a client takes as long as a request.
+
+A test that changes a setting which middleware reads when it is loaded makes its own client after the change.
+"""
 
 from typing import Any
 
