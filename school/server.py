@@ -54,19 +54,19 @@ def check_https() -> None:
         )
 
 
-def check_database() -> str:
+def check_database() -> DatabaseError | None:
     """
     Raise ``ServerStartError`` if migrations are not applied, or a pooler drops the options of the connection.
 
-    Return a warning if the database does not answer (the server responds with 503 until it does), else "".
+    Return the error if the database does not answer, else None.
     """
     try:
         if session_fault() == WITHOUT_OPTIONS:
             raise ServerStartError(POOLER_DROPS_OPTIONS)
         if is_migrated():
-            return ""
-    except DatabaseError:
-        return "The database does not answer: requests are answered with 503 until it does."
+            return None
+    except DatabaseError as error:
+        return error
     raise ServerStartError(NOT_MIGRATED)
 
 

@@ -5,6 +5,8 @@ PostgreSQL assigns an id when a row is inserted and makes the row visible when i
 may become visible before a lower one. Before a writer takes its first id, it therefore sets a marker: an advisory lock
 with the last id assigned so far. ``safe_watermark`` is the id up to which all rows are visible, because no writer can
 still add one there.
+
+A standby has no locks of writers, and shows commits of its primary that a failover may still undo: it has no watermark.
 """
 
 from collections.abc import Sequence
@@ -13,13 +15,13 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from django.conf import settings
-from django.db import connection
+from django.db import OperationalError, connection
 
 from school.db.compiled_queries import ON_POSTGRESQL, BoundStatement, run_statements
 
 LAST_ID = "last_value - CASE WHEN is_called THEN 0 ELSE 1 END"
 LOWEST_MARKER = (
-    "SELECT min((classid::bigint & 65535) << 32 | objid::bigint) FROM pg_locks"
+    "SELECT pg_is_in_recovery(), min((classid::bigint & 65535) << 32 | objid::bigint) FROM pg_locks"
     " WHERE locktype = 'advisory' AND objsubid = 1 AND classid::bigint >> 16 = %s AND pid <> pg_backend_pid()"
     " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
 )
@@ -58,6 +60,8 @@ class OrderedTable:
         """
         Return the id up to which the table is complete for all later queries; None (on SQLite) if it always is.
 
+        Raise ``OperationalError`` on a standby.
+
         The order of the two queries matters: an id assigned before the first query belongs to a writer that had set its
         marker. Either the second query still sees the lock of that writer, or the rows of that writer are visible to
         the next query. The connection's own markers are ignored. SQLite has one writer at a time and assigns ids in the
@@ -68,8 +72,14 @@ class OrderedTable:
         return self.watermark_from(run_statements(self.watermark_queries))
 
     def watermark_from(self, answers: Sequence[list[Any]]) -> int:
-        """Return the watermark computed from the results of ``watermark_queries``, and store it for the connection."""
-        [(last_id,)], [(lowest_marker,)] = answers
+        """
+        Return the watermark computed from the results of ``watermark_queries``, and store it for the connection.
+
+        Raise ``OperationalError`` on a standby.
+        """
+        [(last_id,)], [(is_standby, lowest_marker)] = answers
+        if is_standby:
+            raise OperationalError("The server is a standby.")
         watermark: int = last_id if lowest_marker is None else min(last_id, lowest_marker)
         if not settings.POOLER:
             self._watermarks[connection.connection] = max(watermark, self.cached_watermark())

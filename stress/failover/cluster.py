@@ -72,6 +72,7 @@ class Cluster:
             "heartbeat-interval": "200",
             "election-timeout": "2000",
             "log-level": "error",
+            "enable-v2": "true",
         }
         command = [str(find_program("etcd")), *(f"--{name}={value}" for name, value in options.items())]
         machine.start(command, self.folder / f"{machine.name}.etcd.log")
@@ -262,12 +263,10 @@ def running_cluster() -> Iterator[Cluster]:
     try:
         cluster.start()
         yield cluster
-    except BaseException:
+    finally:
         if keep := os.environ.get("FAILOVER_LOGS"):
             ignored = shutil.ignore_patterns("*.etcd", "*.data")
             shutil.copytree(cluster.folder, keep, ignore=ignored, dirs_exist_ok=True)
-        raise
-    finally:
         cluster.stop()
 
 

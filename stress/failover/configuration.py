@@ -23,7 +23,7 @@ name: {name}
 restapi:
   listen: {address}:8008
   connect_address: {address}:8008
-etcd3:
+etcd:
   hosts: {etcd}
 bootstrap:
   dcs:

@@ -18,7 +18,7 @@ from stress.failover.clients import HOST, Link
 PORTS = (8001, 8002)
 WORKER = "worker"
 STARTED_WITHIN = 90  # seconds
-SCOPES = "changes:read courses:read enrollments:read enrollments:write imports:write students:read"
+SCOPES = "changes:read courses:read enrollments:read enrollments:write imports:read imports:write students:read"
 
 
 class School:

@@ -136,7 +136,8 @@ def read_changes(
     ``SCAN_WINDOW`` entries: if more follow, the page may have fewer entries than ``limit``, or none, and ``has_more``
     is True. Different ``columns`` need a different ``shape``.
 
-    Raise ``ValidationError`` if ``after`` is not a cursor of this feed, ``Refused`` if it has expired.
+    Raise ``ValidationError`` if ``after`` is not a cursor of this feed, ``Refused`` if it has expired, and
+    ``OperationalError`` on a standby that has newer entries, or lacks the entry of the cursor.
     """
     reader = Reader(limit, columns, shape, row_scope)
     position = latest_position(ENROLLMENTS) if after == LATEST else decode_cursor(after)
@@ -227,6 +228,8 @@ class Reader:
             window_end = self._parse(reread[1]) if self.row_scope else []
             if newest:
                 newest = self._parse(self._get("newest until", _compile_newest_until).run({"until": watermark}))
+        if position.event_id and not current[0]:
+            table.safe_watermark()  # this fails on a standby, which may not have the entry yet
         position = verify_position(position, current[0] if current else [])
         if not self.row_scope:
             return ScanResult(position, [entry for entry in following if entry.id <= watermark])

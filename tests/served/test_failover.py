@@ -150,3 +150,23 @@ def test_a_server_on_a_standby_reads_and_reports_that_it_is_not_ready(primary, s
 
     assert (reading.status, writing.status, writing.body["code"]) == (200, 503, "busy")
     assert (ready.status, ready.body["database"], alive.status) == (503, "read-only", 200)
+
+
+def test_a_standby_shows_no_changes_because_it_lacks_the_locks_of_writers(primary, standby):
+    with serving(environment_of(primary.url), "--workers=1") as port:
+        headers = bearer(environment_of(primary.url), port, "changes:read students:read students:write")
+        before = ask(port, "GET", "/api/v1/changes?kinds=students&after=latest", **headers).body["cursor"]
+        add_student(port, headers)
+        after = ask(port, "GET", f"/api/v1/changes?kinds=students&after={before}", **headers)
+    [(position,)] = query(primary.url, "SELECT pg_current_wal_lsn()::text")
+    wait_until(lambda: query(standby.url, f"SELECT pg_last_wal_replay_lsn() >= '{position}'") == [(True,)])
+
+    with serving(environment_of(standby.url), "--workers=1") as port:
+        answers = [
+            ask(port, "GET", f"/api/v1/changes?kinds=students&after={cursor}", **headers)
+            for cursor in ("latest", before, after.body["cursor"])
+        ]
+
+    assert len(after.body["results"]) == 1
+    assert [answer.status for answer in answers] == [503, 503, 200]
+    assert answers[2].body["results"] == []

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from bulk.jobs.worker import run_worker
-from school.commands.base import SafeCommand
+from school.commands.base import SafeCommand, database_failure
 from school.server import ServerStartError, check_database
 
 
@@ -20,9 +20,11 @@ class Command(SafeCommand):
 
     def handle(self, *, once: bool, **options: Any) -> None:
         try:
-            check_database()
+            failure = check_database()
         except ServerStartError as error:
             raise CommandError(str(error)) from None
+        if failure and not once:
+            self.stderr.write(f"{database_failure(failure)} The worker waits until the database answers.")
         self.keep_running = True
         for each in (signal.SIGTERM, signal.SIGINT):
             signal.signal(each, self._stop)

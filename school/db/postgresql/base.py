@@ -27,6 +27,7 @@ RECONNECT_INTERVAL = 0.2  # seconds between two attempts to connect to a server 
 MAX_PREPARED_STATEMENTS = 500
 TRANSACTION_LIMITS = "transaction_limits"  # an option of the settings: timeouts in milliseconds by name
 COMMIT = b"SET LOCAL statement_timeout = 0; COMMIT"
+OUTDATED_STATES = None, ReadOnlySqlTransaction.sqlstate  # the connection of such an internal error is not used again
 UNCOUNTED_WAIT = 0.1  # seconds; a shorter wait does not use up the wait budget
 
 
@@ -96,7 +97,7 @@ class Connection(psycopg.Connection[Any]):
     """
 
     wait_budget = WaitBudget(None)
-    takes_writes = True  # False once the server has refused a write because the session is read-only
+    is_outdated = False  # True once the server cannot be used any more: ``ErrorTranslator``
     last_answer_at = -math.inf  # the ``time.monotonic()`` at which the server last answered
 
     @cached_property
@@ -151,17 +152,20 @@ class Driver:
 
 class ErrorTranslator(DatabaseErrorWrapper):
     """
-    Translates errors of psycopg as Django does, except for a write in a read-only session: an ``OperationalError``.
+    Translates errors of psycopg as Django does, except for two that psycopg counts as internal errors.
 
-    psycopg counts it as an internal error. It means that the server is a standby or has been demoted, so the connection
-    is not used again: a new one may lead to the new primary.
+    They become an ``OperationalError``, and the connection is not used again: a new one may lead to the new primary.
+    One is a write in a read-only session: the server is a standby or has been demoted. The other has no SQLSTATE,
+    because psycopg raises it itself: the server, or a pooler in front of it, has sent more than the result of the
+    statement, such as the reasons why it ends the connection.
     """
 
     wrapper: Any
 
     def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
-        if isinstance(exc_value, ReadOnlySqlTransaction):
-            self.wrapper.connection.takes_writes = False
+        if isinstance(exc_value, psycopg.InternalError) and exc_value.sqlstate in OUTDATED_STATES:
+            if self.wrapper.connection is not None:
+                self.wrapper.connection.is_outdated = True
             raise OperationalError(*exc_value.args).with_traceback(traceback) from exc_value
         if exc_type is not None:
             super().__exit__(exc_type, exc_value, traceback)
@@ -229,7 +233,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         """Reset the wait budget: Django calls this method at the beginning and at the end of a request."""
         self.wait_budget.reset()
         # Django forgets errors at a rollback, so it would keep this connection.
-        if self.connection is not None and not self.connection.takes_writes and not self.in_atomic_block:
+        if self.connection is not None and self.connection.is_outdated and not self.in_atomic_block:
             self.close()
             return
         super().close_if_unusable_or_obsolete()

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.management.base import CommandError
 from django.db import connections
 
-from school.commands.base import SafeCommand
+from school.commands.base import SafeCommand, database_failure
 from school.observability.metrics_view import MULTIPROC_DIR_VARIABLE
 from school.server import (
     ServerStartError,
@@ -39,11 +39,11 @@ class Command(SafeCommand):
             number = parse_port(str(port))
             check_https()
             check_port(host, number)
-            warning = check_database()
+            failure = check_database()
         except ServerStartError as error:
             raise CommandError(str(error)) from None
-        if warning:
-            self.stderr.write(warning)
+        if failure:
+            self.stderr.write(f"{database_failure(failure)} Requests are answered with 503 until the database answers.")
         connections.close_all()
         if settings.METRICS_TOKEN:
             os.environ.setdefault(MULTIPROC_DIR_VARIABLE, make_metrics_folder())
