@@ -1075,7 +1075,19 @@ GUARDS = [
         "a new connection after a refused write",
         POSTGRESQL,
         "tests/school/test_read_only_database.py::test_a_connection_that_refused_a_write_is_not_used_again",
-        instead("school/db/postgresql/base.py", "self.wrapper.connection.takes_writes = False", "pass"),
+        instead("school/db/postgresql/base.py", "self.wrapper.connection.is_outdated = True", "pass"),
+    ),
+    Mutant(
+        "a lost connection if psycopg finds two answers",
+        POSTGRESQL,
+        "tests/school/test_postgresql_answers.py",
+        instead("school/db/postgresql/base.py", "in OUTDATED_STATES:", "in OUTDATED_STATES[1:]:"),
+    ),
+    Mutant(
+        "no change feed on a standby",
+        POSTGRESQL,
+        "tests/served/test_failover.py::test_a_standby_shows_no_changes_because_it_lacks_the_locks_of_writers",
+        instead("school/db/ordered_tables.py", "if is_standby:", "if False:"),
     ),
     Mutant(
         "a commit without a statement timeout",

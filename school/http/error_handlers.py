@@ -9,9 +9,10 @@ from django.template.loader import render_to_string
 from django.utils.translation import get_language_from_request, override
 from django.utils.translation import gettext as _
 from django.views import defaults
+from rest_framework.permissions import SAFE_METHODS
 
 from school.db.loggable_error_details import error_details
-from school.db.postgresql import is_commit_outcome_unknown
+from school.db.postgresql import may_be_committed
 from school.db.retry import RETRY_AFTER
 from school.http.problems import (
     DISK_FULL,
@@ -51,7 +52,7 @@ def database_busy(request: HttpRequest, exception: Exception | None = None) -> H
     """Answer 503: the database did not release a lock in time, or is not reachable. A retry may succeed."""
     bind_cause(**error_details(exception))
     message = _("The database is busy or unavailable. The request was not applied. Try again.")
-    if is_commit_outcome_unknown(exception):
+    if request.method not in SAFE_METHODS and may_be_committed(exception):
         message = _(
             "The connection to the database was lost. The request may have been applied. Check the result "
             "before you send the request again."

@@ -52,6 +52,7 @@ def _lost_asynchronously(cluster: Cluster, school: School, rate: float) -> list[
     cluster.set_synchronous(False)
     load = Load(cluster, "B", rate)
     found = load.run(school, [LOSING], is_synchronous=False)
+    load.print()
     lost = [sentence for sentence in found if "lost" in sentence]
     print(f"With asynchronous replication, the checker finds {len(lost)} lost acts, as it must: {lost[:1]}", flush=True)
     return [] if lost else [*found, "With asynchronous replication, the checker finds no loss, so it proves nothing."]
@@ -106,7 +107,7 @@ class Load:
                 print(f"{turn + 1:4} {kind}: {gap:.1f} s without an acknowledged act, {self.done:,} acts", flush=True)
             time.sleep(3)
         self.seconds = time.monotonic() - started
-        return found or self._check()
+        return [*found, *self._check()]
 
     @property
     def histories(self) -> list[History]:

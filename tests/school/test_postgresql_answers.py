@@ -7,7 +7,12 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
+from django.core.signals import request_started
 from django.db import OperationalError, connection
+
+from students.api import student_courses
+from students.models import StudentCourse
+from tests.support.factories import make_course, make_student
 
 pytestmark = pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no server")
 
@@ -70,3 +75,36 @@ def test_more_than_one_answer_to_a_statement_is_a_lost_connection(ending_server)
         assert outdated.is_outdated
         copy.close_if_unusable_or_obsolete()
         assert copy.connection is None
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("is_before_commit", "detail"),
+    [
+        (True, "The database is busy or unavailable. The request was not applied. Try again."),
+        (
+            False,
+            "The connection to the database was lost. The request may have been applied. Check the result before you "
+            "send the request again.",
+        ),
+    ],
+)
+def test_a_connection_lost_after_the_commit_is_not_reported_as_nothing_done(api, monkeypatch, is_before_commit, detail):
+    student, course = make_student(), make_course()
+    name = "enroll_from_request" if is_before_commit else "json_response"
+    step = getattr(student_courses, name)
+
+    def lose_connection(*arguments, **options):
+        connection.connection.pgconn.finish()
+        connection.ensure_connection()
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        return step(*arguments, **options)
+
+    monkeypatch.setattr(student_courses, name, lose_connection)
+    request_started.send(None)
+    answer = api.post(f"/api/v1/students/{student.pk}/courses", {"course_id": course.pk})
+    connection.close()
+
+    assert (answer.status_code, answer.json()["detail"]) == (503, detail)
+    assert StudentCourse.objects.filter(student=student, course=course).exists() is not is_before_commit

@@ -28,6 +28,7 @@ MAX_PREPARED_STATEMENTS = 500
 TRANSACTION_LIMITS = "transaction_limits"  # an option of the settings: timeouts in milliseconds by name
 COMMIT = b"SET LOCAL statement_timeout = 0; COMMIT"
 OUTDATED_STATES = None, ReadOnlySqlTransaction.sqlstate  # the connection of such an internal error is not used again
+LOST_STATES = "08", "57P"  # beginnings of SQLSTATEs: connection exceptions, and the end of the server
 UNCOUNTED_WAIT = 0.1  # seconds; a shorter wait does not use up the wait budget
 
 
@@ -183,6 +184,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.wait_budget = WaitBudget(self.settings_dict["OPTIONS"].get("wait_budget"))
+        self.has_committed = False  # True once a transaction of the request was committed
 
     def get_connection_params(self) -> dict[str, Any]:
         params: dict[str, Any] = super().get_connection_params()
@@ -230,8 +232,9 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return usable
 
     def close_if_unusable_or_obsolete(self) -> None:
-        """Reset the wait budget: Django calls this method at the beginning and at the end of a request."""
+        """Forget the last request: Django calls this method at the beginning and at the end of a request."""
         self.wait_budget.reset()
+        self.has_committed = False
         # Django forgets errors at a rollback, so it would keep this connection.
         if self.connection is not None and self.connection.is_outdated and not self.in_atomic_block:
             self.close()
@@ -242,6 +245,9 @@ class DatabaseWrapper(base.DatabaseWrapper):
         try:
             super()._commit()  # type: ignore[misc]  # the stubs leave it out
         except OperationalError as error:
-            if self.connection is None or self.connection.closed:
+            # A pooler reports the loss of the server, and then closes the connection.
+            is_lost = str(getattr(error.__cause__, "sqlstate", "")).startswith(LOST_STATES)
+            if is_lost or self.connection is None or self.connection.closed:
                 raise CommitOutcomeUnknown(*error.args) from error.__cause__
             raise
+        self.has_committed = True
