@@ -118,7 +118,7 @@ class Client:
         if status == 409:
             return Outcome.REFUSED
         self.history.unexpected.append(f"{action} was answered {status}: {content}")
-        return Outcome.UNKNOWN
+        return Outcome.REFUSED if status < 500 else Outcome.UNKNOWN
 
 
 @contextmanager
