@@ -401,6 +401,22 @@ GUARDS = [
         instead("school/db/sqlite/schema.py", "        for sql in triggers:", "        for sql in ():"),
     ),
     Mutant(
+        "a database that lacks replaced migrations",
+        SQLITE,
+        "tests/school/test_replaced_migrations.py::test_a_database_between_replaced_migrations_is_refused",
+        instead(
+            "school/db/migration_check.py",
+            "if missing_removed_migration(loader, loader.applied_migrations):",
+            "if False:",
+        ),
+    ),
+    Mutant(
+        "tables and the record of their migration in one transaction",
+        SQLITE,
+        "tests/served/test_killed_migration.py::test_tables_exist_only_with_the_record_of_their_migration",
+        instead("students/migrations/0001_tables.py", "        run_deferred_statements(),\n", ""),
+    ),
+    Mutant(
         "a file with failed rows is applied again",
         SQLITE,
         "tests/bulk/test_lifecycle.py::test_a_file_with_failed_rows_can_be_imported_again_until_no_row_fails",

@@ -16,8 +16,8 @@ def missing_removed_migration(loader: MigrationLoader, applied: Collection[Key])
     """
     Return the newest migration that a database lacks and that this code has no longer, as app.name, or None.
 
-    Migrations are replaced all at once. Of a database with some of them, Django would say that nothing is to be
-    applied: it leaves the replacement out of its plan, in favor of migrations that do not exist.
+    Migrations are replaced together. For a database that has only some of them, Django leaves the replacement out of
+    its plan and expects the others to be applied one by one. These do not exist, so nothing would be applied.
     """
     for replacement in loader.disk_migrations.values():
         missing = [key for key in replacement.replaces if key not in applied]

@@ -9,6 +9,7 @@ from school.migrations import _request_counter
 
 
 class Migration(migrations.Migration):
+    # Without those that 0001 replaces: Django records the replaced names, and would take this one for applied as well.
     replaces = [
         ("school", "0002_kept_answers"),
         ("school", "0004_counted_requests"),

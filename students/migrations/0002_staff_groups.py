@@ -59,6 +59,7 @@ def remove_groups(apps: Any, schema_editor: Any) -> None:
 
 
 class Migration(migrations.Migration):
+    # Without those that 0001 replaces: Django records the replaced names, and would take this one for applied as well.
     replaces = [
         ("students", "0002_groups"),
         ("students", "0005_registrars_may_waive"),
