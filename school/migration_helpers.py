@@ -1,37 +1,82 @@
-"""Helpers of migrations: texts are normalized unless two rows would get the same key, and writers set markers."""
+"""Operations of migrations: SQL for which Django has no form, one list of statements for each database."""
 
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db import migrations
 
-Row = dict[str, Any]
+Statements = Mapping[str, Sequence[str]]  # by the vendor of the database
 
 
-def normalize_rows(model: Any, columns: Sequence[str], normalize: Callable[[Row], Row]) -> None:
-    """Store the normalized values of these columns in all rows of a model. Only changed columns are updated."""
-    for row in model.objects.order_by("pk").values("pk", *columns).iterator(chunk_size=10_000):
-        changed = {name: value for name, value in normalize(row).items() if value != row[name]}
-        if changed:
-            model.objects.filter(pk=row["pk"]).update(**changed)
+def run_statements(forwards: Statements, backwards: Statements) -> migrations.RunPython:
+    """Return the operation that runs SQL. A vendor without statements is skipped."""
 
+    def run(statements: Statements, schema_editor: Any) -> None:
+        for statement in statements.get(schema_editor.connection.vendor, ()):
+            schema_editor.execute(statement)
 
-def refuse_clashes(model: Any, key: Callable[..., Any], *columns: str) -> None:
-    """Raise ``ValueError`` with the ids of rows that share a key. ``key`` takes the columns' values; "" is no key."""
-    ids: dict[Any, list[int]] = defaultdict(list)
-    for pk, *values in model.objects.order_by("pk").values_list("pk", *columns).iterator(chunk_size=10_000):
-        if shared_key := key(*values):
-            ids[shared_key].append(pk)
-    clashes = "; ".join(
-        f"{shared_key!r}: ids {', '.join(map(str, row_ids))}" for shared_key, row_ids in ids.items() if row_ids[1:]
+    return migrations.RunPython(
+        lambda _apps, schema_editor: run(forwards, schema_editor),
+        lambda _apps, schema_editor: run(backwards, schema_editor),
     )
-    if clashes:
-        names = ", ".join(columns)
-        raise ValueError(
-            f"Several rows of {model._meta.label} would have the same {names} once texts are normalized "
-            f"(Unicode NFC, domains in lower case). Change all but one of each, then migrate again. {clashes}"
-        )
+
+
+def run_deferred_statements() -> migrations.RunPython:
+    """
+    Return the last operation of a migration that creates tables. It makes the tables and their record one transaction.
+
+    Django keeps the foreign keys and indexes of new tables for the end of the transaction, and if there are any, it
+    records the migration after the commit. A process that is killed between the two leaves tables without a record.
+    """
+
+    def run(_apps: Any, schema_editor: Any) -> None:
+        for statement in schema_editor.deferred_sql:
+            schema_editor.execute(statement, None)
+        schema_editor.deferred_sql.clear()
+
+    return migrations.RunPython(run, migrations.RunPython.noop)
+
+
+def refuse_changes(table: str, name: str, message: str) -> migrations.RunPython:
+    """
+    Return the operation after which the database refuses to change or delete rows of a table, for every user.
+
+    PostgreSQL fires no row trigger for TRUNCATE, so it has a second trigger. SQLite has no TRUNCATE. There, REPLACE
+    fires the DELETE trigger because connections switch ``recursive_triggers`` on.
+    """
+    verbs = ("UPDATE", "DELETE")
+    create = {
+        "sqlite": [
+            f"""
+        CREATE TRIGGER {name}_is_not_{verb.lower()}d BEFORE {verb} ON {table}
+        BEGIN SELECT RAISE(ABORT, '{message}'); END
+        """
+            for verb in verbs
+        ],
+        "postgresql": [
+            f"""
+        CREATE FUNCTION {name}_is_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN RAISE EXCEPTION '{message}' USING ERRCODE = 'restrict_violation'; END $$
+        """,
+            f"""
+        CREATE TRIGGER {name}_is_append_only BEFORE UPDATE OR DELETE ON {table}
+        FOR EACH ROW EXECUTE FUNCTION {name}_is_append_only()
+        """,
+            f"""
+        CREATE TRIGGER {name}_is_not_truncated BEFORE TRUNCATE ON {table}
+        FOR EACH STATEMENT EXECUTE FUNCTION {name}_is_append_only()
+        """,
+        ],
+    }
+    drop = {
+        "sqlite": [f"DROP TRIGGER {name}_is_not_{verb.lower()}d" for verb in verbs],
+        "postgresql": [
+            f"DROP TRIGGER {name}_is_append_only ON {table}",
+            f"DROP TRIGGER {name}_is_not_truncated ON {table}",
+            f"DROP FUNCTION {name}_is_append_only",
+        ],
+    }
+    return run_statements(create, drop)
 
 
 def set_markers_of_writers(table: str, marker_class: int) -> migrations.RunPython:
@@ -56,11 +101,4 @@ def set_markers_of_writers(table: str, marker_class: int) -> migrations.RunPytho
         CREATE TRIGGER {name} BEFORE INSERT ON {table} FOR EACH STATEMENT EXECUTE FUNCTION {name}()
     """  # only the name of a table
     drop = f"DROP TRIGGER {name} ON {table}; DROP FUNCTION {name}"
-
-    def run(sql: str, schema_editor: Any) -> None:
-        if schema_editor.connection.vendor == "postgresql":
-            schema_editor.execute(sql)
-
-    return migrations.RunPython(
-        lambda _apps, schema_editor: run(create, schema_editor), lambda _apps, schema_editor: run(drop, schema_editor)
-    )
+    return run_statements({"postgresql": [create]}, {"postgresql": [drop]})

@@ -401,6 +401,22 @@ GUARDS = [
         instead("school/db/sqlite/schema.py", "        for sql in triggers:", "        for sql in ():"),
     ),
     Mutant(
+        "a database that lacks replaced migrations",
+        SQLITE,
+        "tests/school/test_replaced_migrations.py::test_a_database_between_replaced_migrations_is_refused",
+        instead(
+            "school/db/migration_check.py",
+            "if missing_removed_migration(loader, loader.applied_migrations):",
+            "if False:",
+        ),
+    ),
+    Mutant(
+        "tables and the record of their migration in one transaction",
+        SQLITE,
+        "tests/served/test_killed_migration.py::test_tables_exist_only_with_the_record_of_their_migration",
+        instead("students/migrations/0001_tables.py", "        run_deferred_statements(),\n", ""),
+    ),
+    Mutant(
         "a file with failed rows is applied again",
         SQLITE,
         "tests/bulk/test_lifecycle.py::test_a_file_with_failed_rows_can_be_imported_again_until_no_row_fails",
@@ -610,19 +626,10 @@ GUARDS = [
             instead(migration, f'        set_markers_of_writers("{table}", {marker_class}),\n', ""),
         )
         for name, migration, table, marker_class in (
-            ("course", "courses/migrations/0014_markers_of_history.py", "courses_historicalcourse", "0x5C52"),
-            ("term", "courses/migrations/0014_markers_of_history.py", "courses_historicalterm", "0x5C53"),
+            ("course", "courses/migrations/0001_tables.py", "courses_historicalcourse", "0x5C52"),
+            ("term", "courses/migrations/0001_tables.py", "courses_historicalterm", "0x5C53"),
+            ("student", "students/migrations/0001_tables.py", "students_historicalstudent", "0x5C51"),
         )
-    ),
-    Mutant(
-        "the markers of the writers of the history of students",
-        POSTGRESQL,
-        f"{LATE_VERSION}[a saved student]",
-        instead(
-            "students/migrations/0036_markers_of_history.py",
-            '[set_markers_of_writers("students_historicalstudent", 0x5C51)]',
-            "[]",
-        ),
     ),
     Mutant(
         "the scopes of the kinds in the change feed",
@@ -647,7 +654,12 @@ GUARDS = [
             f"the trigger that keeps the journal ({engine})",
             engine,
             APPEND_ONLY,
-            instead("students/migrations/0004_append_only_journal.py", "[migrations.RunPython(guard, unguard)]", "[]"),
+            instead(
+                "students/migrations/0001_tables.py",
+                '        refuse_changes("students_enrollmentevent", "journal", '
+                '"The journal of enrollments is append-only."),\n',
+                "",
+            ),
         )
         for engine in (SQLITE, POSTGRESQL)
     ),
@@ -1027,14 +1039,14 @@ GUARDS = [
         "the condition of PostgreSQL's counting",
         POSTGRESQL,
         "tests/school/test_throttling.py::test_a_request_over_the_limit_returns_429_with_retry_after",
-        instead("school/migrations/0004_counted_requests.py", " WHERE counted.taken + wanted <= most", ""),
+        instead("school/migrations/_request_counter.py", " WHERE counted.taken + wanted <= most", ""),
     ),
     Mutant(
         "the lock of who begins a window of counting",
         POSTGRESQL,
         "tests/served/test_throttling.py::test_a_request_waits_for_the_one_that_starts_the_window",
         instead(
-            "school/migrations/0004_counted_requests.py",
+            "school/migrations/_request_counter.py",
             "        PERFORM pg_advisory_xact_lock(23619, hashtext(whose));\n",
             "",
         ),

@@ -192,7 +192,6 @@ SQLITE_ONLY_IN_TEST = (
     "tests/students/test_imports_holds.py",
     "tests/students/test_imports_values.py",
     "tests/students/test_lists.py",
-    "tests/students/test_normalizing.py",
     "tests/students/test_pasted.py",
     "tests/students/test_privacy.py",
     "tests/students/test_student_page.py",

@@ -6,11 +6,9 @@ import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from importlib import import_module
 from urllib.parse import urlencode
 
 import pytest
-from django.apps import apps
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
@@ -537,22 +535,6 @@ def test_an_undo_belongs_to_the_dataset_of_its_import(clients):
     assert portal.get(f"{ADDRESS}/{undone.pk}").status_code == 200
     assert library.get(f"{ADDRESS}/{undone.pk}").status_code == 404
     assert send(portal, STUDENTS + ROWS, again="true").json()["import"] == undone.pk
-
-
-def test_the_migration_assigns_earlier_imports_to_their_clients(clients):
-    portal, _library = clients
-    own = Import.objects.get(pk=send(portal, STUDENTS + ROWS).json()["id"])
-    work()
-    undone = start_undo(own.pk, channel=ImportChannel.ADMIN, request_id="u")
-    staff = Import.objects.create(kind="students", door=ImportChannel.ADMIN, request_id="r")
-    client = own.client
-    Import.objects.filter(pk=own.pk).update(client=None)
-    Import.objects.filter(pk=undone.pk).update(client=None, state=State.DONE)
-
-    import_module("bulk.migrations.0005_fill_client_of_imports").fill(apps, None)
-
-    owners = {pk: Import.objects.get(pk=pk).client for pk in (own.pk, undone.pk, staff.pk)}
-    assert owners == {own.pk: client, undone.pk: client, staff.pk: None}
 
 
 @pytest.mark.parametrize(

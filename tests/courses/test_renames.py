@@ -1,14 +1,12 @@
 """Renaming and deleting courses that other courses have as a prerequisite, at every entry point."""
 
-from importlib import import_module
 from itertools import permutations
 
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import Permission
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, connection
-from django.db.migrations.loader import MigrationLoader
+from django.db import IntegrityError
 
 from bulk.jobs.processing import process_import
 from bulk.models import Import
@@ -392,45 +390,6 @@ def test_a_drop_deadline_must_lie_within_its_term(api, registrar_client, fields,
 def test_the_database_refuses_a_drop_deadline_outside_the_term():
     with pytest.raises(IntegrityError, match="term_drop_deadline_is_within_its_dates"):
         make_term(ends_on="2026-12-31", drop_deadline="2027-01-01")
-
-
-def test_the_migration_moves_deadlines_into_their_terms_and_adds_a_history_row():
-    before, inside, after = (make_term(ends_on="2026-12-31", drop_deadline="2026-06-01") for _ in range(3))
-    without = make_term(ends_on="2026-12-31")
-    with connection.cursor() as cursor:
-        for statement in WITHOUT_CONSTRAINT[connection.vendor]:
-            cursor.execute(statement)
-    Term.objects.filter(pk=before.pk).update(drop_deadline="2025-12-31")
-    Term.objects.filter(pk=after.pk).update(drop_deadline="2206-06-01")
-    with connection.cursor() as cursor:
-        if connection.vendor == "sqlite":
-            cursor.execute("PRAGMA ignore_check_constraints = OFF")
-
-    earlier = MigrationLoader(connection).project_state(("courses", "0002_course_staff")).apps
-    import_module("courses.migrations.0003_drop_deadlines_into_their_terms").move_into_terms(earlier, None)
-
-    assert [str(Term.objects.get(pk=term.pk).drop_deadline) for term in (before, inside, after, without)] == [
-        "2026-01-01",
-        "2026-06-01",
-        "2026-12-31",
-        "None",
-    ]
-    assert [term.history.count() for term in (before, inside, after, without)] == [2, 1, 2, 1]
-    version = after.history.first()
-    assert (str(version.drop_deadline), version.history_change_reason) == (
-        "2026-12-31",
-        "The drop deadline was outside of the term.",
-    )
-
-
-# PostgreSQL rolls the change of the table back with the transaction of the test.
-WITHOUT_CONSTRAINT = {
-    "sqlite": ["PRAGMA ignore_check_constraints = ON"],
-    "postgresql": [
-        "SET CONSTRAINTS ALL IMMEDIATE",
-        "ALTER TABLE courses_term DROP CONSTRAINT term_drop_deadline_is_within_its_dates",
-    ],
-}
 
 
 def test_the_refusal_to_delete_a_referenced_row_gives_advice(api, actor):

@@ -15,7 +15,7 @@ from oneroster.models import ClassRecord
 from oneroster.publishing import publish
 from school.refusals import Refusal
 from students.enrollment import enroll
-from students.models import StudentCourse
+from students.models import EnrollmentEvent, StudentCourse
 from tests.bulk.test_zips import imported as imported_zip
 from tests.bulk.test_zips import zipped_as
 from tests.support.factories import make_course, make_student, make_term
@@ -310,13 +310,32 @@ def test_classes_with_class_codes_of_school_are_imported_into_their_sections():
 
 
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="only on SQLite a migration builds a table anew")
-def test_migrations_on_sqlite_keep_the_triggers_of_tables_that_they_build_anew():
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT tbl_name, count(*) FROM sqlite_master WHERE type = 'trigger' GROUP BY tbl_name")
-        triggers = dict(cursor.fetchall())
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("model", "name", "count"), [(Course, "code", 3), (EnrollmentEvent, "request_id", 2)])
+def test_migrations_on_sqlite_keep_the_triggers_of_tables_that_they_build_anew(model, name, count):
+    field = model._meta.get_field(name)
+    longer = field.clone()
+    longer.max_length += 1
+    longer.set_attributes_from_name(name)
+    before = definitions(model._meta.db_table)
 
-    assert triggers["courses_course"] == triggers["courses_term"] == triggers["students_student"] == 3
-    assert triggers["students_enrollmentevent"] == 2
+    with connection.schema_editor() as editor:
+        editor.alter_field(model, field, longer)
+    altered = definitions(model._meta.db_table)
+    with connection.schema_editor() as editor:
+        editor.alter_field(model, longer, field)
+
+    assert len(before["trigger"]) == count
+    assert altered["trigger"] == before["trigger"]
+    assert altered["table"] != before["table"]
+
+
+def definitions(table):
+    """Return the SQL of a table and of its triggers, as SQLite has it."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT type, sql FROM sqlite_master WHERE tbl_name = %s ORDER BY name", [table])
+        rows = cursor.fetchall()
+    return {kind: [sql for each, sql in rows if each == kind] for kind in ("table", "trigger")}
 
 
 def test_importing_a_section_is_recorded(term):

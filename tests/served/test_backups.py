@@ -18,6 +18,8 @@ import psycopg
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
 
 from students.enrollment import complete, drop, enroll
 from students.enrollment.actor_context import ActorContext
@@ -205,6 +207,32 @@ def test_a_backup_that_this_version_cannot_use_is_refused(databases, backup, cha
     rewrite(backup, **changes)
 
     assert refusal(databases, backup) == f"{backup} {message}"
+
+
+def test_a_backup_of_the_last_build_before_migrations_were_replaced_is_restored(databases, source, tmp_path):
+    with databases.use(source):
+        replacing = set(MigrationLoader(connection).replacements)
+        for key in replacing:
+            MigrationRecorder(connection).record_unapplied(*key)
+    backup = back_up(databases, source, tmp_path / "earlier.backup")
+
+    name, output = restore(databases, backup)
+
+    assert rows(databases, name) == rows(databases, source)
+    assert output.splitlines()[1:] == ["4 enrollments verified, nothing is wrong."]
+    with databases.use(name):
+        assert replacing <= set(MigrationRecorder(connection).applied_migrations())
+
+
+def test_a_backup_between_replaced_migrations_is_refused(databases, source, tmp_path):
+    with databases.use(source):
+        MigrationRecorder(connection).record_unapplied("students", "0036_markers_of_history")
+    backup = back_up(databases, source, tmp_path / "earlier.backup")
+
+    assert refusal(databases, backup) == (
+        f"{backup} lacks the migration students.0036_markers_of_history, which this build has no longer. "
+        "Restore it with the last build that has it, and upgrade the restored database."
+    )
 
 
 def test_a_backup_of_another_kind_of_database_is_refused(databases, backup):

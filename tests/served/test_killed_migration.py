@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from django.core.management import call_command
 from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
 
 from tests.support.databases import ROOT
 from tests.support.separate_databases import SeparateDatabases
@@ -30,7 +31,7 @@ def test_a_stopped_migration_is_reported_in_one_line_and_can_be_continued(databa
     command = [sys.executable, "manage.py", "migrate"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     process = subprocess.Popen(command, cwd=ROOT, env=environment, text=True, **pipes)  # type: ignore[call-overload]
-    while "students.0001" not in process.stdout.readline():
+    while "courses.0001" not in process.stdout.readline():
         pass
     process.send_signal(signal.SIGTERM)
     _output, error = process.communicate()
@@ -42,3 +43,26 @@ def test_a_stopped_migration_is_reported_in_one_line_and_can_be_continued(databa
     manage(environment, "migrate", "--verbosity=0")
     with databases.use(name):
         call_command("migrate", check_unapplied=True, verbosity=0)
+
+
+class KilledExecutor(MigrationExecutor):
+    """An executor that is killed when it has made the tables of students, and is about to record it."""
+
+    def record_migration(self, migration, *args, **options):  # type: ignore[override]  # the stubs have another signature
+        if migration.app_label == "students":
+            raise KeyboardInterrupt
+        super().record_migration(migration, *args, **options)
+
+
+def test_tables_exist_only_with_the_record_of_their_migration(databases):
+    name = databases.empty()
+    with databases.use(name):
+        executor = KilledExecutor(connection)
+        with pytest.raises(KeyboardInterrupt):
+            executor.migrate([("students", "0001_tables")])
+        tables = connection.introspection.table_names()
+        call_command("migrate", verbosity=0)
+        call_command("migrate", check_unapplied=True, verbosity=0)
+
+    assert [table for table in tables if table.startswith("students_")] == []
+    assert "courses_course" in tables

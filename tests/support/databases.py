@@ -1,7 +1,7 @@
 """
 Migrated databases for tests, as copies of a template.
 
-Applying all migrations takes ten seconds, and a copy takes milliseconds. Each run makes its template once; runs of one
+Applying all migrations takes seconds, and a copy takes milliseconds. Each run makes its template once; runs of one
 tree share it in the folder TEST_TEMPLATES.
 """
 

@@ -13,13 +13,13 @@ from django.db.migrations.loader import MigrationLoader
 from school.backups import BackupError, Manifest, loading, open_archive
 from school.commands.base import SafeCommand, database_failure
 from school.commands.progress import ProgressLines
+from school.db.migration_check import missing_removed_migration
 from students.management.commands.backup import describe_database
 from students.management.commands.verify import verify
 
 DATABASE_NAMES = {"postgresql": "PostgreSQL", "sqlite": "SQLite"}
-# The apps that are installed only with single sign-on or a second factor. Without them their tables are not used. The
-# last one is of earlier versions; a migration drops its table.
-OPTIONAL_APPS = {"account", "mfa", "socialaccount", "usersessions", "django_tasks_database"}
+# The apps that are installed only with single sign-on or a second factor. Without them their tables are not used.
+OPTIONAL_APPS = {"account", "mfa", "socialaccount", "usersessions"}
 
 
 class Command(SafeCommand):
@@ -71,19 +71,25 @@ class Command(SafeCommand):
 
 
 def refuse_unusable(file: str, manifest: Manifest) -> None:
-    """Raise ``BackupError`` for a backup of another kind of database, or of a version that is newer than this one."""
+    """Raise ``BackupError`` for a backup of another kind of database, or of a newer version, or of a too old one."""
     if manifest.database != connection.vendor:
         made_by, here = (DATABASE_NAMES[name] for name in (manifest.database, connection.vendor))
         raise BackupError(f"{file} is a backup of {made_by}, and DATABASE_URL names a database of {here}.")
-    known = MigrationLoader(None).disk_migrations
+    loader = MigrationLoader(None)
+    known = {*loader.disk_migrations, *(key for each in loader.disk_migrations.values() for key in each.replaces)}
     installed = {app.label for app in apps.get_app_configs()}
     applied = {(app, name) for app, names in manifest.migrations.items() for name in names}
-    newer = sorted(each for each in applied - set(known) if each[0] in installed or each[0] not in OPTIONAL_APPS)
+    newer = sorted(each for each in applied - known if each[0] in installed or each[0] not in OPTIONAL_APPS)
     if newer or _numbers(manifest.version) > _numbers(settings.VERSION):
         reason = f", and has the migration {newer[0][0]}.{newer[0][1]}" if newer else ""
         raise BackupError(
             f"{file} was made by School {manifest.version}{reason}; this is {settings.VERSION}, which is older. "
             "Install the version that made the backup, or a newer one."
+        )
+    if missing := missing_removed_migration(loader, applied):
+        raise BackupError(
+            f"{file} lacks the migration {missing}, which this build has no longer. "
+            "Restore it with the last build that has it, and upgrade the restored database."
         )
 
 

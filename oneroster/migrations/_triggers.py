@@ -1,13 +1,9 @@
-"""Triggers note each change that is to be published, whoever makes it."""
-
-from typing import Any
-
-from django.db import migrations
+"""Triggers that note each change that is to be published, whoever makes it."""
 
 # For each table: the kind, the columns that a note has, and the columns whose change is noted.
 TABLES = {
     "courses_term": ("term", "id", ("name", "starts_on", "ends_on")),
-    "courses_course": ("course", "id", ("code", "name", "term_id")),
+    "courses_course": ("course", "id", ("code", "name", "term_id", "section")),
     "students_student": (
         "student",
         "id",
@@ -65,26 +61,12 @@ def postgresql() -> list[str]:
     return statements
 
 
-def create(apps: Any, schema_editor: Any) -> None:
-    statements = sqlite() if schema_editor.connection.vendor == "sqlite" else postgresql()
-    for statement in statements:
-        schema_editor.execute(statement)
-
-
-def drop(apps: Any, schema_editor: Any) -> None:
-    on_sqlite = schema_editor.connection.vendor == "sqlite"
-    for table, (kind, _columns, _shown) in TABLES.items():
-        for verb in ("added", "changed", "deleted") if on_sqlite else ("added", "changed"):
-            schema_editor.execute(f"DROP TRIGGER oneroster_{kind}_{verb}{'' if on_sqlite else f' ON {table}'}")
-        if not on_sqlite:
-            schema_editor.execute(f"DROP FUNCTION oneroster_note_{kind}")
-
-
-class Migration(migrations.Migration):
-    dependencies = [
-        ("oneroster", "0001_initial"),
-        ("auth", "0012_alter_user_first_name_max_length"),
-        ("students", "0028_plain_texts"),
-    ]
-
-    operations = [migrations.RunPython(create, drop)]
+CREATE = {"sqlite": sqlite(), "postgresql": postgresql()}
+DROP = {
+    "sqlite": [
+        f"DROP TRIGGER oneroster_{kind}_{verb}"
+        for kind, _columns, _shown in TABLES.values()
+        for verb in ("added", "changed", "deleted")
+    ],
+    "postgresql": [f"DROP FUNCTION oneroster_note_{kind} CASCADE" for kind, _columns, _shown in TABLES.values()],
+}

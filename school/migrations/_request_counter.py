@@ -1,22 +1,21 @@
 """
-Counting requests on PostgreSQL: see ``school.counting``.
+SQL that counts requests on PostgreSQL, for ``school.http.rate_counter``.
 
 A row for each window, so that a transaction that stays open for long, which keeps every version of a row alive, makes
-no row older than a window. Who begins one has a lock, so that two do not begin two.
+no row older than a window. The transaction that begins a window holds a lock, so that two do not begin two.
 """
 
-from typing import Any
-
-from django.db import migrations
-
-CREATE = """
+CREATE = {
+    "postgresql": [
+        """
 CREATE UNLOGGED TABLE school_counted (
     who text NOT NULL,
     began timestamptz NOT NULL,
     taken integer NOT NULL,
     PRIMARY KEY (who, began)
-) WITH (fillfactor = 50);
-
+) WITH (fillfactor = 50)
+""",
+        """
 CREATE FUNCTION school_count(
     whose text, most integer, seconds integer, wanted integer, OUT taken integer, OUT seconds_left double precision
 ) LANGUAGE plpgsql AS $$
@@ -37,25 +36,8 @@ BEGIN
         ON CONFLICT (who, began) DO UPDATE SET taken = counted.taken + wanted WHERE counted.taken + wanted <= most
         RETURNING counted.taken INTO taken;
 END
-$$;
-"""
-DROP = """
-DROP FUNCTION school_count;
-DROP TABLE school_counted;
-"""
-
-
-def create(apps: Any, schema_editor: Any) -> None:
-    if schema_editor.connection.vendor == "postgresql":
-        schema_editor.execute(CREATE)
-
-
-def drop(apps: Any, schema_editor: Any) -> None:
-    if schema_editor.connection.vendor == "postgresql":
-        schema_editor.execute(DROP)
-
-
-class Migration(migrations.Migration):
-    dependencies = [("school", "0003_limits_of_clients")]
-
-    operations = [migrations.RunPython(create, drop)]
+$$
+""",
+    ]
+}
+DROP = {"postgresql": ["DROP FUNCTION school_count", "DROP TABLE school_counted"]}

@@ -1,18 +1,16 @@
 """
-Students are searched for by parts of words. On PostgreSQL trigrams find them, where the server has pg_trgm.
+Indexes for the search of students by parts of words: trigrams, on PostgreSQL, if the server has pg_trgm.
 
 The expressions are those of Django's ``icontains``. Without the extension the search reads every student.
 """
 
 from typing import Any
 
-from django.db import migrations
-
 COLUMNS = ("student_number", "given_name", "family_name", "email")
 AVAILABLE = "SELECT 1 FROM pg_available_extensions WHERE name = 'pg_trgm'"
 
 
-def add(apps: Any, schema_editor: Any) -> None:
+def create(apps: Any, schema_editor: Any) -> None:
     if schema_editor.connection.vendor != "postgresql":
         return
     with schema_editor.connection.cursor() as cursor:
@@ -26,13 +24,7 @@ def add(apps: Any, schema_editor: Any) -> None:
         )
 
 
-def remove(apps: Any, schema_editor: Any) -> None:
+def drop(apps: Any, schema_editor: Any) -> None:
     if schema_editor.connection.vendor == "postgresql":
         for column in COLUMNS:
             schema_editor.execute(f"DROP INDEX IF EXISTS student_search_{column}")
-
-
-class Migration(migrations.Migration):
-    dependencies = [("students", "0008_enrollments_by_status")]
-
-    operations = [migrations.RunPython(add, remove)]
