@@ -37,14 +37,24 @@ class GetValue(Protocol):
     def __call__(self, name: str, field: Any = None) -> Any: ...
 
 
+class PageCompiler(Protocol):
+    """Compiles the statement of a page for a filter that replaces the table of the list by another one."""
+
+    def prepare(self, rows: QuerySet[Any]) -> QuerySet[Any]:
+        """Return the queryset of the list as it is to be rendered."""
+
+    def compile(self, page: QuerySet[Any], rows: QuerySet[Any]) -> Statement:
+        """Return the statement: ``page`` has the rows of the page, with the filters, and ``rows`` what is rendered."""
+
+
 class FilterCondition(NamedTuple):
     """
     A filter that a request uses, with its value, which becomes a parameter of the compiled query.
 
     ``shape`` is the part of the filter that changes the SQL. ``is_id`` is True if the value is the id that a key was
     resolved to. With ``plan_each_run`` the database plans the query for each value: one value may match few rows and
-    another many, and one plan is not good for both. The query begins with ``with_clause``, which takes the value as the
-    parameter ``name``.
+    another many, and one plan is not good for both. ``page_compiler`` compiles the statement of a page instead of a
+    condition; the statement takes the value as the parameter ``name``.
     """
 
     name: str
@@ -52,7 +62,7 @@ class FilterCondition(NamedTuple):
     value: Any
     is_id: bool = False
     plan_each_run: bool = False
-    with_clause: Statement | None = None
+    page_compiler: PageCompiler | None = None
 
 
 SEARCH_PARAMETER = "search"
@@ -92,8 +102,8 @@ def parse_conditions(request: Request, view: Any) -> list[FilterCondition]:
 
 
 def _condition(name: str, each: Any, value: Any, request: Request) -> FilterCondition:
-    if hasattr(each, "with_clause"):
-        return FilterCondition(name, None, each.instant_of(value, request), with_clause=each.with_clause())
+    if hasattr(each, "page_compiler"):
+        return FilterCondition(name, None, each.instant_of(value, request), page_compiler=each.page_compiler)
     if hasattr(each, "id_of"):
         return FilterCondition(name, None, each.id_of(value, request), is_id=True)
     if isinstance(each, CHOICE_FILTERS):
@@ -112,7 +122,7 @@ def apply_conditions(
             rows = each.filter(rows, each.field.clean(each.field.widget.value_from_datadict(EMPTY_QUERY, {}, name)))
         elif condition.value is None:
             rows = each.filter(rows, list(condition.shape) if isinstance(condition.shape, tuple) else condition.shape)
-        elif condition.with_clause is None:
+        elif condition.page_compiler is None:
             column = None
             if not condition.is_id:
                 column = (

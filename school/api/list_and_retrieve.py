@@ -6,6 +6,7 @@ The statements are compiled once for each shape and cached; the values of a requ
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from copy import copy
+from functools import partial
 from typing import Any, NamedTuple
 
 from django.db.models import F, QuerySet
@@ -37,9 +38,14 @@ class RenderedRow(NamedTuple):
 
 
 class RowQuery:
-    """A query for rows as JSON, rendered by each of the templates. ``order`` is an additional expression to select."""
+    """
+    A query for rows as JSON, rendered by each of the templates. ``order`` is an additional expression to select.
+
+    ``compile`` makes the statement of the query.
+    """
 
     statement: Statement
+    compile: Callable[[QuerySet[Any]], Statement] = staticmethod(compile_statement)
 
     def __init__(self, rows: QuerySet[Any], limit: int, *templates: RowTemplate | None, order: Any = None) -> None:
         self.templates = templates
@@ -193,8 +199,15 @@ class ConditionalReadMixin:
             requested_fields,
         )
 
+        page_compiler = next((each.page_compiler for each in conditions if each.page_compiler), None)
+
         def build(builder: Any, get_value: GetValue) -> RowQuery:
             rows = page.filter_page(apply_conditions(builder.get_queryset(), conditions, builder, get_value), get_value)
+            if page_compiler is not None:
+                rendered = page.order_rows(page_compiler.prepare(builder.get_queryset()))
+                query = RowQuery(rendered, page.limit, builder.template(), order=page.cursor_expression)
+                query.compile = partial(page_compiler.compile, rows[: page.limit])
+                return query
             if not ON_POSTGRESQL and (conditions or page.field != "id" or view.row_scope is not None):
                 # SQLite renders each row that it sorts: sort only ids, then render the rows of the page.
                 rows = page.order_rows(builder.get_queryset().filter(pk__in=rows.values("pk")[: page.limit]))
@@ -205,7 +218,6 @@ class ConditionalReadMixin:
             build,
             values,
             plan_each_run=any(each.plan_each_run for each in conditions),
-            with_clause=next((each.with_clause for each in conditions if each.with_clause), None),
         )
         return [*rows[: page.size][::-1], *rows[page.size :]] if page.backwards else rows
 
@@ -250,13 +262,8 @@ class ConditionalReadMixin:
         values: Mapping[str, Any],
         *,
         plan_each_run: bool = False,
-        with_clause: Statement | None = None,
     ) -> RenderedRows:
-        """
-        Run a query and return its rows; compile it first if no query of this shape is cached.
-
-        ``with_clause`` is part of the shape: the name of a filter.
-        """
+        """Run a query and return its rows; compile it first if no query of this shape is cached."""
         view: Any = self
         row_scope = row_scope_of(view.request)
         view_key = self.query_cache_key()
@@ -269,19 +276,17 @@ class ConditionalReadMixin:
             **values,
             **(RowScopeParameters.values_of(row_scope) if row_scope else {}),
         }
-        query = _statements.get(
-            cache_key, lambda: self._compile(build, is_limited=row_scope is not None, with_clause=with_clause)
-        )
+        query = _statements.get(cache_key, lambda: self._compile(build, is_limited=row_scope is not None))
         return query.render_rows(
             view, query.statement.run(parameters, plan_each_run=plan_each_run or row_scope is not None)
         )
 
-    def _compile(self, build: QueryBuilder, *, is_limited: bool, with_clause: Statement | None) -> RowQuery:
+    def _compile(self, build: QueryBuilder, *, is_limited: bool) -> RowQuery:
         builder: Any = copy(self)
         builder.is_compiling = True
         builder.row_scope = RowScopeParameters if is_limited else None
         query = build(builder, QueryParameter)
-        query.statement = compile_statement(query.rows, with_clause=with_clause)
+        query.statement = query.compile(query.rows)
         return query
 
 

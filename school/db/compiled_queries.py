@@ -89,18 +89,14 @@ class Statement:
         return _run_by_django(sql, values) if plan_each_run else run_statement(sql, values)
 
 
-def compile_statement(rows: QuerySet[Any, Any], lock: str = "", with_clause: Statement | None = None) -> Statement:
+def compile_statement(rows: QuerySet[Any, Any], lock: str = "") -> Statement:
     """
     Compile a queryset into a statement.
 
     Values other than parameters become literals in the SQL: only then can the database see which partial indexes apply.
-    ``lock`` is a locking clause of PostgreSQL for which Django has no method. The statement begins with
-    ``with_clause``.
+    ``lock`` is a locking clause of PostgreSQL for which Django has no method.
     """
-    statement = _compile(rows.query.get_compiler(rows.db), lock)
-    if with_clause is None:
-        return statement
-    return Statement(f"{with_clause.sql} {statement.sql}", (*with_clause.values, *statement.values))
+    return _compile(rows.query.get_compiler(rows.db), lock)
 
 
 def _compile(compiler: Any, lock: str = "") -> Statement:

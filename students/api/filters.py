@@ -26,12 +26,11 @@ from school.api.filters import (
     parse_conditions,
 )
 from school.api.permissions import row_scope_of
-from school.db.compiled_queries import Statement
 from school.identifiers import parse_ids
 from school.refusals import Refusal, suggest_key
 from school.text_normalization import normalized
 from students.as_of_parameter import parse_as_of
-from students.events.as_of import AS_OF, with_clause
+from students.events.as_of import AS_OF, PastPages
 from students.lookup import student_ids_by_number
 from students.models import Hold, Status, Student, StudentCourse
 
@@ -173,14 +172,11 @@ class HoldFilter(StrictFilterSet):
 
 @extend_schema_field({"type": "string", "examples": ["2026-10-01", "census:2026F"]})
 class AsOfFilter(TextFilter):
-    """
-    Makes the list one of an earlier instant. It leaves out no row by itself.
+    """Makes the list one of an earlier instant. It leaves out no row by itself."""
 
-    ``of_course`` is True for the list of a course, whose view has the parameter ``course``.
-    """
+    page_compiler = PastPages()
 
-    def __init__(self, *, of_course: bool = False) -> None:
-        self.of_course = of_course
+    def __init__(self) -> None:
         super().__init__(help_text=_("As of the end of a day, an instant, or `census:` and a term. By the journal."))
 
     def instant_of(self, value: str, request: Any) -> datetime:
@@ -191,9 +187,6 @@ class AsOfFilter(TextFilter):
             return parse_as_of(value, terms if row_scope is None else filter_by_scope(terms, row_scope))
         except FormError as error:
             raise ValidationError({AS_OF: [ErrorDetail(str(error.message), code=error.code)]}) from None
-
-    def with_clause(self) -> Statement:
-        return with_clause(of_course=self.of_course)
 
     def filter(self, qs: Any, value: Any) -> QuerySet[Any]:
         return qs
@@ -245,4 +238,3 @@ class RosterFilter(EnrollmentFilter):
     course_code = None
     term = None
     level = None
-    as_of = AsOfFilter(of_course=True)

@@ -22,7 +22,7 @@ from students.api.serializers import (
     EnrollmentSerializer,
 )
 from students.api.visible_rows import visible_courses
-from students.events.as_of import iterate_as_of
+from students.events.as_of import iterate_as_of, with_past_positions
 from students.exports import stream_roster_csv
 from students.models import StudentCourse
 
@@ -66,5 +66,6 @@ class RosterViewSet(EnrollmentReadViewSet):
         rows = self.filter_queryset(self.get_queryset()).order_by(*order_columns(request, self))
         with_bom, as_of = wants_bom(request), as_of_instant(request, self)
         record_export(request, Subject.ROSTER, course_id=self.course.pk)
+        rows = rows if as_of is None else with_past_positions(rows)
         lines = stream_roster_csv(iterate_as_of(rows.iterator(chunk_size=2_000), as_of, self.course.pk))
         return csv_response(lines, "roster.csv", with_bom=with_bom)

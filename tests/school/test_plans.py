@@ -162,9 +162,8 @@ def test_every_list_query_of_a_limited_client_uses_an_index(many_rows, url, limi
     check_plans(bearer(ApiClient.objects.get(client_id=keys.client_id), settings.SCOPES), url)
 
 
-def check_plans(api, url):
-    """Check the plans of the statements of a page: the generic plan of PostgreSQL for all values."""
-    assert StudentCourse.objects.count() == ENROLLMENTS
+def statements_of(api, url):
+    """Return the statements of a page, each with its values."""
     with pytest.MonkeyPatch.context() as patch:
         asked: list[tuple[Any, ...]] = []
         run_prepared = compiled_queries._run_in_pipeline
@@ -183,6 +182,13 @@ def check_plans(api, url):
         patch.setattr(compiled_queries, "_run_by_django", capture_statement)
         answer = api.get(f"/api/v1/{url}")
     assert answer.status_code == 200
+    return asked
+
+
+def check_plans(api, url):
+    """Check the plans of the statements of a page: the generic plan of PostgreSQL for all values."""
+    assert StudentCourse.objects.count() == ENROLLMENTS
+    asked = statements_of(api, url)
 
     scans: list[str] = []
     read: Counter[str] = Counter()

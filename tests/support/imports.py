@@ -1,10 +1,15 @@
 """Run imports in tests as the entry points do: receive a file, then let a worker process it."""
 
+import csv
 import io
+import tempfile
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
+from rest_framework.test import APIClient
 
 from bulk.importers.import_parts import parts_of
 from bulk.jobs.processing import process_import
@@ -42,3 +47,30 @@ def outcomes(job: Import) -> list[tuple[int, str, list[str]]]:
 def without_parts(notes: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the problems or warnings of an import without the parts from which their messages are translated."""
     return [{name: note[name] for name in ("code", "field", "message")} for note in notes]
+
+
+def commanded(kind: str, text: str, **options: Any) -> list[dict[str, str]]:
+    """Import a file by the command; return the rows of the report."""
+    with tempfile.TemporaryDirectory() as folder:
+        file, report = Path(folder) / "file.csv", Path(folder) / "report.csv"
+        file.write_text(text)
+        quiet = {"stdout": io.StringIO(), "stderr": io.StringIO()}
+        with suppress(CommandError):
+            call_command(f"import_{kind}", file, report=str(report), **quiet, **options)
+        return list(csv.DictReader(report.read_text().splitlines()))
+
+
+def uploaded(api: APIClient, kind: str, text: str, **options: str) -> list[dict[str, str]]:
+    """Upload a file by the API and let a worker process it; return the rows of the report."""
+    query = "&".join(f"{name}={value}" for name, value in {"kind": kind, **options}.items())
+    address = api.post(f"/api/v1/imports?{query}", text, content_type="text/csv")["Location"]
+    work()
+    report: Any = api.get(f"{address}/report", headers={"Accept": "text/csv"})
+    return list(csv.DictReader(b"".join(report).decode().splitlines()))
+
+
+def fault_of_row(rows: list[dict[str, str]]) -> tuple[int, list[tuple[str, str]]]:
+    """Return the number of the only row of a report, which has an error, and the code and the field of the error."""
+    [row] = rows
+    assert row["outcome"] == "error"
+    return int(row["row"]), [(row["code"], row["field"])]

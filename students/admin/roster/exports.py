@@ -24,7 +24,7 @@ from school.identifiers import parse_ids
 from students.admin.as_of import as_of_from_request
 from students.admin.roster.queries import ROSTER_STATUSES, roster_rows, with_waitlist_positions
 from students.admin.tabs import TabbedPage, can_view
-from students.events.as_of import iterate_as_of
+from students.events.as_of import iterate_as_of, with_past_positions
 from students.exports import stream_roster_csv
 from students.models import Status, Student, StudentCourseQuerySet
 
@@ -58,7 +58,9 @@ class RosterExports(TabbedPage):
         if as_of is None:
             listed = with_waitlist_positions(course, rows.iterator(chunk_size=2_000))
         else:
-            listed = iterate_as_of(rows.with_details().iterator(chunk_size=2_000), as_of, course.pk)
+            listed = iterate_as_of(
+                with_past_positions(rows.with_details()).iterator(chunk_size=2_000), as_of, course.pk
+            )
         lines = stream_roster_csv(listed)
         return csv_response(lines, f"roster-{course.pk}.csv", with_bom=True)
 
