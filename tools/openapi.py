@@ -10,6 +10,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import yaml
+
 from school.api.openapi.compact_yaml import compact
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -23,7 +25,7 @@ def generated() -> str:
     with tempfile.NamedTemporaryFile(suffix=".yaml") as file:
         command = [sys.executable, "manage.py", "spectacular", "--validate", "--fail-on-warn", "--file", file.name]
         subprocess.run(command, cwd=ROOT, check=True)
-        return compact(Path(file.name).read_text())
+        return compact(yaml.safe_load(file))
 
 
 def main(arguments: list[str]) -> int:

@@ -8,7 +8,7 @@ MAX_WIDTH = 200
 MAX_SHORT = 800  # the number of characters of an object or list on one line
 
 
-class _Dumper(yaml.SafeDumper):
+class _Dumper(yaml.CSafeDumper):
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
@@ -30,9 +30,7 @@ _Dumper.add_representer(dict, _Dumper.represent_object)
 _Dumper.add_representer(list, _Dumper.represent_array)
 
 
-def compact(document: bytes | str) -> str:
-    """Return an equal YAML document that is shorter, and has one line where a reader expects one."""
-    text: str = yaml.dump(
-        yaml.safe_load(document), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=MAX_WIDTH
-    )
+def compact(document: Any) -> str:
+    """Return a document of JSON's types as YAML that is short, and has one line where a reader expects one."""
+    text: str = yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=MAX_WIDTH)
     return text

@@ -5,6 +5,7 @@ Generating it takes a second of CPU, so each process renders each media type onc
 """
 
 import hashlib
+import json
 import threading
 from typing import Any
 
@@ -61,10 +62,8 @@ class SchemaView(SpectacularAPIView):
                 with override("en"):
                     generator: Any = self.generator_class()
                     document = generator.get_schema(request=request, public=self.serve_public)
-                renderer: Any = request.accepted_renderer
-                if renderer.format == "yaml":
-                    content = compact(renderer.render(document, media_type, {})).encode()
-                else:  # without indentation, which would be half of the document
-                    content = JSONRenderer().render(document)
+                content = JSONRenderer().render(document)
+                if media_type != JSONRenderer.media_type:
+                    content = compact(json.loads(content)).encode()
                 _rendered[media_type] = content, f'"{hashlib.sha256(content).hexdigest()[:32]}"'
             return _rendered[media_type]
