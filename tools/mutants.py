@@ -1100,6 +1100,12 @@ GUARDS = [
         instead("school/db/postgresql/base.py", "in OUTDATED_STATES:", "in OUTDATED_STATES[1:]:"),
     ),
     Mutant(
+        "an unknown outcome after a commit",
+        POSTGRESQL,
+        "tests/school/test_postgresql_answers.py",
+        instead("school/db/postgresql/base.py", "        self.has_committed = True\n", ""),
+    ),
+    Mutant(
         "no change feed on a standby",
         POSTGRESQL,
         "tests/served/test_failover.py::test_a_standby_shows_no_changes_because_it_lacks_the_locks_of_writers",
