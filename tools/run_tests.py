@@ -1,13 +1,10 @@
 """
-Run the tests on SQLite and on PostgreSQL.
+Run the tests on SQLite, then on PostgreSQL.
 
 Arguments are passed to pytest. Without options, the files and tests of EXHAUSTIVE are left out; ``--everything`` runs
 them too. PostgreSQL runs what depends on the database: all but the files of ONCE. ``--a11y`` runs only the
 accessibility checks. ``--pooler`` runs only the PostgreSQL half, through a PgBouncer with transaction pooling and ten
 connections, on a temporary server.
-
-Both halves run at the same time, because a half often waits: for the other connection of a race, and for the server.
-With ``--everything`` they run one after the other, because those tests start servers and fill both processors.
 
 PostgreSQL is the server of DATABASE_URL, or else a temporary one. With REQUIRE_ALL=1, a missing PostgreSQL or Chromium
 is a failure and not only a message.
@@ -16,16 +13,13 @@ is a failure and not only a message.
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
-from typing import IO
 
 from tests.support.pgbouncer import find_pgbouncer, pgbouncer
 from tests.support.postgres import find_binaries, temporary_server
 
 OPTIONS = EVERYTHING, A11Y, THROUGH_POOLER = "--everything", "--a11y", "--pooler"
-SQLITE = "sqlite:///:memory:"
 ACCESSIBILITY = "tests/e2e/test_accessible.py"
 # Files and tests that start servers, try all pages, roles and inputs, or take long for another reason: `make test-all`
 # runs them.
@@ -253,7 +247,7 @@ def main(arguments: list[str]) -> int:
     options = [each for each in arguments if each in OPTIONS]
     arguments = [each for each in arguments if each not in OPTIONS]
     if A11Y in options:
-        return int(_run_half("SQLite", SQLITE, [ACCESSIBILITY, *arguments]))
+        return int(_run_half("SQLite", "sqlite:///:memory:", [ACCESSIBILITY, *arguments]))
     # Files named in the arguments run on both databases.
     has_paths = any(each.startswith("tests/") for each in arguments)
     is_everything = EVERYTHING in options
@@ -261,23 +255,13 @@ def main(arguments: list[str]) -> int:
     on_sqlite = () if has_paths else (*ONCE, *(() if is_everything else SQLITE_ONLY_IN_TEST))
     if THROUGH_POOLER in options:
         return int(_run_through_pooler([*_ignoring((*left_out, *on_sqlite)), *arguments]))
-    on_sqlite_arguments = [*_ignoring(left_out), *arguments]
+    failed = _run_half("SQLite", "sqlite:///:memory:", [*_ignoring(left_out), *arguments])
     server = _postgres()
     if server is None:
-        failed = _run_half("SQLite", SQLITE, on_sqlite_arguments)
         print("The PostgreSQL half did not run: no DATABASE_URL, and no PostgreSQL on this machine.", flush=True)
         return 1 if failed or os.environ.get("REQUIRE_ALL") == "1" else 0
-    on_postgresql_arguments = [*_ignoring((*left_out, *on_sqlite)), *arguments]
     with server as url:
-        if is_everything:
-            failed = _run_half("SQLite", SQLITE, on_sqlite_arguments)
-            return int(failed | _run_half("PostgreSQL", url, on_postgresql_arguments))
-        with tempfile.TemporaryFile() as output:
-            postgresql = _start_half(url, on_postgresql_arguments, output)
-            failed = _run_half("SQLite", SQLITE, on_sqlite_arguments)
-            failed |= postgresql.wait() != 0
-            output.seek(0)
-            print("== PostgreSQL ==", output.read().decode(), sep="\n", flush=True)
+        failed |= _run_half("PostgreSQL", url, [*_ignoring((*left_out, *on_sqlite)), *arguments])
     return int(failed)
 
 
@@ -305,14 +289,9 @@ def _run_through_pooler(arguments: list[str]) -> bool:
 
 
 def _run_half(name: str, url: str, arguments: list[str]) -> bool:
-    """Run the tests on a database; return True if one fails."""
     print(f"== {name} ==", flush=True)
-    return _start_half(url, arguments).wait() != 0
-
-
-def _start_half(url: str, arguments: list[str], output: IO[bytes] | None = None) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-m", "pytest", "-q", "-n", "auto", "--dist", "worksteal", *arguments]
-    return subprocess.Popen(command, env={**os.environ, "DATABASE_URL": url}, stdout=output, stderr=output)
+    return subprocess.run(command, env={**os.environ, "DATABASE_URL": url}, check=False).returncode != 0
 
 
 if __name__ == "__main__":
