@@ -1,8 +1,4 @@
-"""
-Test clients that share a handler, because loading all middleware for a client takes as long as a request.
-
-A test that changes a setting which middleware reads when it is loaded makes its own client after the change.
-"""
+"""Test clients that share a handler, because loading all middleware for a client takes as long as a request."""
 
 from typing import Any
 
@@ -17,7 +13,7 @@ _handlers: dict[type[Client], Any] = {}
 
 def browser_client() -> Client:
     client = Client()
-    client.handler = _shared(client)
+    client.handler = _shared_handler(Client)
     return client
 
 
@@ -26,14 +22,20 @@ def api_client(keys: Credentials) -> APIClient:
     form = {"grant_type": "client_credentials", "client_id": keys.client_id, "client_secret": keys.client_secret}
     token = browser_client().post("/oauth/token", form).json()["access_token"]
     client = APIClient()
-    client.handler = _shared(client)
+    client.handler = _shared_handler(APIClient)
     client.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
     return client
 
 
-def _shared(client: Client) -> Any:
-    """Return the handler of the first client of this class since the last change of a setting."""
-    return _handlers.setdefault(type(client), client.handler)
+def _shared_handler(client_class: type[Client]) -> Any:
+    """Return a handler for clients of a class, which loads the middleware again after a change of any setting."""
+
+    def respond(environ: dict[str, Any]) -> Any:
+        if client_class not in _handlers:
+            _handlers[client_class] = client_class().handler
+        return _handlers[client_class](environ)
+
+    return respond
 
 
 def _forget(**_options: Any) -> None:
