@@ -161,11 +161,8 @@ class Cluster:
             time.sleep(0.5)
         raise Failed(f"The cluster is not healthy after {HEALTHY_WITHIN} seconds: {self.roles()}")
 
-    def switch_over(self) -> None:
+    def switch_over(self, leader: Machine, candidate: Machine) -> None:
         """Make the synchronous standby the primary."""
-        leader, candidate = self.leader(), self.synchronous_standby()
-        if leader is None or candidate is None:
-            raise Failed("There is no standby for a switchover.")
         _asks(leader, "/switchover", {"leader": leader.name, "candidate": candidate.name}, timeout=30)
 
     def set_synchronous(self, value: bool) -> None:

@@ -39,7 +39,7 @@ def _postgres_killed(scene: Scene) -> None:
 
 
 def _switchover(scene: Scene) -> None:
-    scene.cluster.switch_over()
+    scene.cluster.switch_over(_leader(scene), _synchronous_standby(scene))
 
 
 def _primary_killed(scene: Scene) -> None:
@@ -140,17 +140,21 @@ LOSING = "primary cut off from nodes"
 
 
 def _leader(scene: Scene) -> Machine:
-    leader = scene.cluster.leader()
-    if leader is None:
-        raise Failed("There is no primary to act on.")
-    return leader
+    return _wait_for_machine("primary", scene.cluster.leader)
 
 
 def _synchronous_standby(scene: Scene) -> Machine:
-    standby = scene.cluster.synchronous_standby()
-    if standby is None:
-        raise Failed("There is no synchronous standby to act on.")
-    return standby
+    return _wait_for_machine("synchronous standby", scene.cluster.synchronous_standby)
+
+
+def _wait_for_machine(role: str, find: Callable[[], Machine | None]) -> Machine:
+    """Return the machine with a role: for a moment after another fault, Patroni may report none."""
+    deadline = time.monotonic() + ELECTED_WITHIN
+    while time.monotonic() < deadline:
+        if machine := find():
+            return machine
+        time.sleep(0.2)
+    raise Failed(f"There is no {role} to act on for {ELECTED_WITHIN} seconds.")
 
 
 def _wait_for_other_leader(scene: Scene, leader: Machine) -> None:
