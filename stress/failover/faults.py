@@ -16,6 +16,9 @@ POSTGRES = "postgres"
 ELECTED_WITHIN = 60  # seconds
 AWAY = 10  # seconds for which a standby is away
 ETCD_AWAY = 20  # seconds, more than the key of the primary lives in etcd
+# Seconds for which a standby still believes the primary that went on without etcd: ttl. A fault within this time is a
+# second one at once, and lasts until its end.
+FAILSAFE_ENDS = 15
 RESTARTED_AFTER = 1.0  # seconds after which a service manager restarts a killed process
 IMPORT_WITHIN = 20  # seconds
 
@@ -94,6 +97,7 @@ def _etcd_lost(scene: Scene) -> None:
     time.sleep(ETCD_AWAY)
     for machine in lost:
         scene.cluster.start_etcd(machine)
+    time.sleep(FAILSAFE_ENDS)
 
 
 def _server_killed(scene: Scene) -> None:
