@@ -11,7 +11,7 @@ from stress.failover.clients import PAUSE, Link
 
 PAGE = 500
 ROWS = 600  # rows of an import
-INTERVAL = 25.0  # seconds between two imports
+INTERVAL = 5.0  # seconds between two imports
 FINAL_WITHIN = 180.0  # seconds
 ENDED = ("done", "done_with_errors", "failed", "cancelled")
 

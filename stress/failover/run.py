@@ -28,6 +28,7 @@ from stress.failover.school import School, new_link, new_token, running_school, 
 STUDENTS = 30  # students of each client
 COURSES, SEATS, PLACES = 60, (25, 40, 400), 10  # courses; their seats in turn; places on their waitlists
 QUIET = (2.0, 4.0)  # seconds between the recovery from a fault and the next one
+IMPORTS = 1200  # courses for imports, each for one
 FAULTS_OF_RUN = 26
 RATE = 75.0  # acts a second
 SEED = 19
@@ -142,7 +143,7 @@ class Load:
         faults = sum(map(len, self.gaps.values()))
         print(
             f"{faults} faults in {self.seconds:.0f} seconds; {self.done:,} acts acknowledged over HTTP, "
-            f"{imported} imports of {ROWS} rows; {len(self.reader.read):,} entries of the feed were read.\n"
+            f"{imported * ROWS:,} by {imported} imports; {len(self.reader.read):,} entries of the feed were read.\n"
             f"{self.cluster.copied_again} times a node had to be copied again. "
             f"Answers by status (0: none): {dict(sorted(statuses.items()))}",
             flush=True,
@@ -190,7 +191,7 @@ def _prepare(cluster: Cluster) -> None:
         students += [f"{load}-S-{n},Ada,Byron" for n in range(STUDENTS * CLIENTS)]
         students += [f"{load}-I-{n},Ada,Byron" for n in range(ROWS)]
         courses += [f"{load}-C-{n},Course,introductory,{SEATS[n % len(SEATS)]},{PLACES}" for n in range(COURSES)]
-        courses += [f"{load}-I-{n},Imported,introductory,," for n in range(400)]
+        courses += [f"{load}-I-{n},Imported,introductory,," for n in range(IMPORTS)]
     for kind, lines in {"students": students, "courses": courses}.items():
         file = Path(cluster.folder / f"{kind}.csv")
         file.write_text("\n".join(lines) + "\n")
