@@ -28,7 +28,8 @@ from school.admin_site.list_page import badge
 from school.admin_site.row_access import RowScopeFilter
 from school.identifiers import parse_ids
 from school.refusals import Refused
-from students.admin.actions.bulk_actions import BULK_ACTIONS, MAX_ENROLLMENTS, BulkActionViews
+from students.admin.actions.action_effects import MAX_ROWS
+from students.admin.actions.bulk_actions import BULK_ACTIONS, BulkActionViews
 from students.admin.actor import actor_from_request
 from students.admin.as_of import AsOfExport
 from students.admin.bulk_enroll.views import BulkEnrollViews
@@ -302,5 +303,5 @@ class EnrollmentAdmin(AsOfExport, BulkEnrollViews, BulkActionViews):
 
     def _preview_action(self, request: HttpRequest, name: str, queryset: QuerySet[Any]) -> HttpResponse:
         """Show the preview page for the selected enrollments. Read one id more than allowed, to detect too many."""
-        ids = list(queryset.order_by("pk").values_list("pk", flat=True)[: MAX_ENROLLMENTS + 1])
+        ids = list(queryset.order_by("pk").values_list("pk", flat=True)[: MAX_ROWS + 1])
         return self.preview_or_execute(request, BULK_ACTIONS[name], ids, request.get_full_path())

@@ -20,7 +20,7 @@ from unfold.admin import ModelAdmin
 from bulk.admin.list_export import ListExport
 from school.admin_site.list_page import badge
 from school.admin_site.row_access import RowScopeFilter
-from students.admin.actions.action_effects import ActionPreview, PreviewLine, fit_names, too_many_message
+from students.admin.actions.action_effects import MAX_ROWS, ActionPreview, PreviewLine, fit_names, too_many_message
 from students.admin.actions.result import redirect_to_result
 from students.admin.actor import actor_from_request
 from students.enrollment import preview_releases
@@ -28,7 +28,6 @@ from students.exports import HOLDS
 from students.holds import RequestedHold, dates_refusals, place_holds, release_holds
 from students.models import Hold, Status, Student, StudentCourse
 
-MAX_ROWS = 1_000
 VALUES = ("code", "reason", "term", "starts_on", "ends_on")
 
 
@@ -205,7 +204,7 @@ def release_if_unchanged(hold_ids: Collection[int], shown: str, actor: Any) -> l
 
 
 def too_many(request: HttpRequest) -> HttpResponse:
-    messages.error(request, too_many_message(MAX_ROWS))
+    messages.error(request, too_many_message())
     return HttpResponseRedirect(request.get_full_path())
 
 

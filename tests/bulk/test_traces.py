@@ -43,7 +43,10 @@ def found_in(text):
         ("sep=;\nstudent_number;course_code\nS-1;A,B\n", [(2, b"S-1;A,B\n")]),
         ('student_number,course_code\nS-2,B\n "S-1" , "A\nB"\n', [(3, b' "S-1" , "A\nB"\n')]),
         ('student_number,course_code\n="0042",A\n', [(2, b'="0042",A\n')]),
-        ("student_number,reason\nS-2,S-1;Ada\nS-2,Ada|0042\nS-2,B;1\n", [(2, b"S-2,S-1;Ada\n"), (3, b"S-2,Ada|0042\n")]),
+        (
+            "student_number,reason\nS-2,S-1;Ada\nS-2,Ada|0042\nS-2,B;1\n",
+            [(2, b"S-2,S-1;Ada\n"), (3, b"S-2,Ada|0042\n")],
+        ),
         ('student_number,reason\nS-2,"seat of\nS-1"\n', [(2, b'S-2,"seat of\nS-1"\n')]),
         ("S-2|Ada\nS-1|Bea\n", [(2, b"S-1|Bea\n")]),
     ],

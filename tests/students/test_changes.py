@@ -24,6 +24,7 @@ from students.models import EnrollmentEvent
 from students.privacy.erase import erase
 from students.privacy.person_lookup import person_of
 from tests.support.factories import make_course, make_student
+from tests.support.late_writer import late_writer
 from tests.support.postgres import find_binaries
 
 FEED = "/api/v1/changes"
@@ -230,29 +231,6 @@ def test_a_request_beyond_the_long_poll_limit_is_answered_immediately(api, monke
 # Late commits
 
 
-@contextmanager
-def late_writer(actor):
-    """Insert a journal entry now, and commit it when the block ends."""
-    written, may_commit = threading.Event(), threading.Event()
-    student, course = make_student(), make_course()
-
-    def write():
-        with transaction.atomic():
-            enroll(student_id=student.pk, course_id=course.pk, actor=actor)
-            written.set()
-            may_commit.wait(timeout=60)
-        connection.close()
-
-    writer = threading.Thread(target=write)
-    writer.start()
-    assert written.wait(timeout=60)
-    try:
-        yield student.pk
-    finally:
-        may_commit.set()
-        writer.join()
-
-
 def read_around_a_late_commit(actor):
     """
     Return the students that a polling reader gets, and those of the whole journal, both in order.
@@ -268,7 +246,8 @@ def read_around_a_late_commit(actor):
         heard.extend(entry.id for entry in page.entries)
         cursor = page.cursor
 
-    with late_writer(actor):
+    student, course = make_student(), make_course()
+    with late_writer(lambda: enroll(student_id=student.pk, course_id=course.pk, actor=actor)):
         enroll_students(actor)
         poll()
     poll()

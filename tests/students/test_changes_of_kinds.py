@@ -2,13 +2,11 @@
 
 import io
 import json
-import threading
-from contextlib import contextmanager
 
 import pytest
 from django.contrib.auth.models import Permission
 from django.core.management import CommandError, call_command
-from django.db import connection, transaction
+from django.db import connection
 from simple_history.utils import bulk_create_with_history, bulk_update_with_history
 
 from courses.models import Course
@@ -25,6 +23,7 @@ from students.models import Student
 from students.privacy.erase import erase
 from students.privacy.person_lookup import find_person, person_of
 from tests.support.factories import CANARY, make_course, make_student, make_term
+from tests.support.late_writer import late_writer
 
 FEED = "/api/v1/changes"
 ALL = "enrollments,students,courses,terms"
@@ -425,28 +424,6 @@ WRITERS = {
         lambda: bulk_update_with_history([*Course.objects.all()[:1]], Course, ["is_active"]),
     ),
 }
-
-
-@contextmanager
-def late_writer(write):
-    """Write now, and commit when the block ends."""
-    written, may_commit = threading.Event(), threading.Event()
-
-    def run():
-        with transaction.atomic():
-            write()
-            written.set()
-            may_commit.wait(timeout=60)
-        connection.close()
-
-    writer = threading.Thread(target=run)
-    writer.start()
-    assert written.wait(timeout=60)
-    try:
-        yield
-    finally:
-        may_commit.set()
-        writer.join()
 
 
 def read_around_a_late_commit(kind, write):

@@ -21,6 +21,7 @@ StudentAndCourse = tuple[Student, Course]
 
 MAX_BYTES_OF_LINES = 30_000
 MAX_BYTES_OF_NAMES = 10_000
+MAX_ROWS = 1_000  # the maximum number of rows that an action or a form changes
 
 
 class PreviewLine(NamedTuple):
@@ -192,5 +193,5 @@ def fit_names(rows: Sequence[Any]) -> Sequence[Any]:
     return rows[: sum(size <= MAX_BYTES_OF_NAMES for size in sizes)]
 
 
-def too_many_message(most: int) -> str:
-    return _("At most %(most)s rows can be changed at a time. Select fewer.") % {"most": most}
+def too_many_message() -> str:
+    return _("At most %(most)s rows can be changed at a time. Select fewer.") % {"most": MAX_ROWS}

@@ -18,13 +18,11 @@ from simple_history.utils import bulk_update_with_history
 from unfold.admin import ModelAdmin
 
 from courses.models import Course
-from students.admin.actions.action_effects import ActionPreview, PreviewLine, fit_names, too_many_message
+from students.admin.actions.action_effects import MAX_ROWS, ActionPreview, PreviewLine, fit_names, too_many_message
 from students.admin.actions.result import redirect_to_result
 from students.admin.actor import actor_from_request
 from students.enrollment import lock_to_deactivate, lock_waitlisted_courses, preview_promotions, promote
 from students.models import Status, Student, StudentCourse
-
-MAX_ROWS = 1_000
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,7 @@ class ActivationActions(ModelAdmin):
     def _activation_page(self, request: HttpRequest, queryset: QuerySet[Any], *, active: bool) -> HttpResponse:
         ids = list(queryset.order_by("pk").values_list("pk", flat=True)[: MAX_ROWS + 1])
         if len(ids) > MAX_ROWS:
-            messages.error(request, too_many_message(MAX_ROWS))
+            messages.error(request, too_many_message())
             return HttpResponseRedirect(request.get_full_path())
         expected_fingerprint = request.POST.get("shown", "") if request.POST.get("step") == "confirm" else ""
         build_preview = self._apply_or_rollback if expected_fingerprint else self._preview

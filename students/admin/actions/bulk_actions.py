@@ -17,7 +17,7 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminT
 
 from school.identifiers import parse_ids
 from school.validators import plain_text
-from students.admin.actions.action_effects import ActionPreview, PreviewLine, too_many_message
+from students.admin.actions.action_effects import MAX_ROWS, ActionPreview, PreviewLine, too_many_message
 from students.admin.actions.full_course_notes import full_course_notes, lost_corequisite_notes, lost_prerequisite_notes
 from students.admin.actions.result import (
     ResultViews,
@@ -33,7 +33,6 @@ from students.enrollment.rules import ALL_RULES
 from students.enrollment.transitions import COURSE_FULL, is_allowed
 from students.models import Action, Status, StudentCourse
 
-MAX_ENROLLMENTS = 1_000  # the maximum number of enrollments for one action
 WAIVABLE_TITLES = {rule.code: rule.title for rule in ALL_RULES if rule.waivable}
 
 
@@ -236,8 +235,8 @@ class BulkActionViews(ResultViews, ModelAdmin):
         if not ids:
             messages.warning(request, _("Select enrollments first."))
             return HttpResponseRedirect(return_url)
-        if len(ids) > MAX_ENROLLMENTS:
-            messages.error(request, too_many_message(MAX_ENROLLMENTS))
+        if len(ids) > MAX_ROWS:
+            messages.error(request, too_many_message())
             return HttpResponseRedirect(return_url)
         actor = actor_from_request(request)
         form = BulkActionForm(request.POST, bulk_action, may_waive=actor.may_waive)

@@ -28,12 +28,13 @@ from school.identifiers import parse_ids
 from school.refusals import Refusal, shorten
 from students.admin.actions.action_effects import (
     MAX_BYTES_OF_LINES,
+    MAX_ROWS,
     ActionPreview,
     PreviewLine,
     StudentAndCourse,
     too_many_message,
 )
-from students.admin.actions.bulk_actions import MAX_ENROLLMENTS, WAIVABLE_TITLES, reason_field
+from students.admin.actions.bulk_actions import WAIVABLE_TITLES, reason_field
 from students.admin.actions.result import redirect_to_result, return_url_from, store_unchanged
 from students.admin.actor import actor_from_request
 from students.admin.bulk_enroll.parsing import PastedLine, correct, format_keys, has_too_many, parse_keys
@@ -187,8 +188,8 @@ class BulkEnrollForm(forms.Form):
 
     def clean_text(self) -> str:
         text: str = self.cleaned_data["text"]
-        if has_too_many(text, MAX_ENROLLMENTS):
-            raise forms.ValidationError(too_many_message(MAX_ENROLLMENTS))
+        if has_too_many(text, MAX_ROWS):
+            raise forms.ValidationError(too_many_message())
         return text
 
     def drop_long_text(self) -> None:
@@ -231,8 +232,8 @@ class BulkEnrollViews(ModelAdmin):
         lines = self._corrected_lines(request, direction, form)
         text = form.cleaned_data["text"]
         count = sum(len(line.keys) for line in lines) + len(form.cleaned_data["picked"])
-        if not count or count > MAX_ENROLLMENTS:
-            form.add_error("text", too_many_message(MAX_ENROLLMENTS) if count else _("Enter at least one."))
+        if not count or count > MAX_ROWS:
+            form.add_error("text", too_many_message() if count else _("Enter at least one."))
             form.drop_long_text()
             return self._enroll_page(request, direction, form)
         if size_in_page(text) > MAX_BYTES_OF_TEXT:  # leave out the text beside the keys

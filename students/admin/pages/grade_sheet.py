@@ -22,8 +22,8 @@ from school.identifiers import parse_ids
 from school.refusals import shorten
 from school.text_normalization import normalized
 from school.validators import plain_text
-from students.admin.actions.action_effects import ActionPreview, too_many_message
-from students.admin.actions.bulk_actions import COMPLETE, MAX_ENROLLMENTS, reason_field
+from students.admin.actions.action_effects import MAX_ROWS, ActionPreview, too_many_message
+from students.admin.actions.bulk_actions import COMPLETE, reason_field
 from students.admin.actions.full_course_notes import lost_prerequisite_notes
 from students.admin.actions.result import redirect_to_result, store_unchanged
 from students.admin.actor import actor_from_request
@@ -133,8 +133,8 @@ class GradeSheet(TabbedPage):
             form.add_error("text", _("The grades are too long."))
             return self._sheet_page(request, course, rows, form)
         grades = _entered_grades(request, course, form.cleaned_data["text"])
-        if len(grades.grades) > MAX_ENROLLMENTS:
-            form.add_error("text", too_many_message(MAX_ENROLLMENTS))
+        if len(grades.grades) > MAX_ROWS:
+            form.add_error("text", too_many_message())
             return self._sheet_page(request, course, rows, form)
         return self._preview_or_execute(request, course, rows, form, grades)
 
@@ -282,7 +282,7 @@ def _is_grade(text: str, student: Student) -> bool:
 
 def _add_pasted(grades: Grades, enrollments: StudentCourseQuerySet, lines: Iterable[PastedGrade]) -> None:
     """Add the grades of pasted lines: the first column that is a number of the course, and the last column."""
-    lines = list(lines)[: MAX_ENROLLMENTS * 2]
+    lines = list(lines)[: MAX_ROWS * 2]
     numbers = {column for line in lines for column in line.columns[:5]}
     by_number = {row.student.student_number: row for row in enrollments.filter(student__student_number__in=numbers)}
     seen: dict[int, int] = {}
