@@ -1130,6 +1130,46 @@ GUARDS = [
         instead("school/backups/archive.py", "_checksum(archive, member, report) != checksum", "False"),
     ),
     Mutant(
+        "a backup of a newer version",
+        SQLITE,
+        "tests/served/test_backups.py::test_a_backup_that_this_version_cannot_use_is_refused",
+        instead(
+            "students/management/commands/restore.py",
+            "if newer or _numbers(manifest.version) > _numbers(settings.VERSION):",
+            "if False:",
+        ),
+    ),
+    Mutant(
+        "a restore into a database that is not empty",
+        SQLITE,
+        "tests/served/test_backups.py::test_a_database_that_is_not_empty_is_not_overwritten",
+        instead("school/backups/sqlite.py", "            if tables:\n", "            if tables is None:\n"),
+    ),
+    Mutant(
+        "a restore into a database in use",
+        POSTGRESQL,
+        "tests/served/test_backups.py::test_a_database_in_use_is_refused",
+        instead("school/backups/postgresql.py", "        if not others:\n", "        if others is not None:\n"),
+    ),
+    Mutant(
+        "no file of a failed backup",
+        SQLITE,
+        "tests/served/test_backups.py::test_a_backup_on_a_full_disk_leaves_no_file",
+        instead("school/commands/private_files.py", "draft.unlink(missing_ok=True)", "pass"),
+    ),
+    Mutant(
+        "the timeouts behind a pooler",
+        POSTGRESQL,
+        "tests/served/test_pooler.py::test_the_lock_timeout_applies_and_stays_with_its_transaction",
+        instead("school/db/settings.py", 'options["transaction_limits"] = limits', "pass"),
+    ),
+    Mutant(
+        "the ready view asks whether the database takes writes",
+        POSTGRESQL,
+        "tests/school/test_read_only_database.py::test_the_server_is_not_ready_while_the_database_takes_no_writes",
+        instead("school/db/session_checks.py", 'if read_only == "on":', "if False:"),
+    ),
+    Mutant(
         "the comparison of enrollments with the journal",
         SQLITE,
         "tests/students/test_verification.py::test_a_changed_row_is_named_with_its_fields",
