@@ -34,7 +34,7 @@ def scratch_database(*, sqlite: bool) -> Iterator[str]:
         with tempfile.TemporaryDirectory(prefix="school-bench-") as folder:
             yield f"sqlite:///{folder}/school.sqlite3"
     elif given.startswith(("postgres://", "postgresql://")):
-        with _database_beside(given) as url:
+        with _database_beside(given, f"school_bench_{os.getpid()}") as url:
             yield url
     else:
         binaries = find_binaries()
@@ -45,9 +45,19 @@ def scratch_database(*, sqlite: bool) -> Iterator[str]:
 
 
 @contextmanager
-def _database_beside(url: str) -> Iterator[str]:
+def second_database(url: str) -> Iterator[str]:
+    """Yield the DATABASE_URL of another empty database, for PostgreSQL on the server of ``url``."""
+    if url.startswith("sqlite"):
+        with scratch_database(sqlite=True) as other:
+            yield other
+    else:
+        with _database_beside(url, f"{urlsplit(url).path[1:]}_second") as other:
+            yield other
+
+
+@contextmanager
+def _database_beside(url: str, name: str) -> Iterator[str]:
     """Create a separate database on the server of ``url``; drop it at the end."""
-    name = f"school_bench_{os.getpid()}"
     try:
         maintenance = psycopg.connect(url, autocommit=True)
     except psycopg.OperationalError as error:

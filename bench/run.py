@@ -75,6 +75,7 @@ def _options() -> Namespace:
     )  # the file to which a process of --quick writes its results
     parser.add_argument("--pages", action="store_true", help="Only the pages of the admin.")
     parser.add_argument("--oneroster", action="store_true", help="Only OneRoster: pages and the export.")
+    parser.add_argument("--backups", action="store_true", help="Only the backup and the restore.")
     parser.add_argument("--webhooks", action="store_true", help="Only webhooks: the delivery, and enrolling.")
     parser.add_argument(
         "--peers",
@@ -82,7 +83,7 @@ def _options() -> Namespace:
         metavar="FOLDER",
         help="The folder of the peers, which are loaded in alternation with School.",
     )
-    parser.add_argument("--sqlite", action="store_true", help="Only seed and import, on an SQLite file.")
+    parser.add_argument("--sqlite", action="store_true", help="Only seed and import, on an SQLite file; or its backup.")
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--seconds", type=int, default=10, help="The duration of a round of requests.")
     parser.add_argument("--rounds", type=int, default=3)
@@ -95,25 +96,21 @@ def _options() -> Namespace:
 def _measure(options: Namespace) -> int:
     """Print all selected figures; return 1 if one is missing."""
     # Imported here, as they need models, and Django is set up only now.
-    from bench import admin_pages, http, imports, oneroster, queries, webhooks
+    from bench import admin_pages, backups, http, imports, oneroster, queries, webhooks
 
     manage("migrate", "--verbosity", "0")
     _print_machine()
     _seed(options)
     sizes = imports.sizes_up_to(options.rows, linear=options.linear)
+    parts = {"pages": admin_pages, "oneroster": oneroster, "webhooks": webhooks, "backups": backups}
     figures: list[Callable[[], None]] = [lambda: imports.measure(sizes)]
     if not (options.sqlite or options.imports):
         load = http.Load(options.connections, options.seconds, options.rounds, options.peers)
-        rest = [*figures, queries.measure, admin_pages.measure, oneroster.measure, webhooks.measure]
+        rest = [*figures, queries.measure, *(part.measure for part in parts.values())]
         figures = [lambda: http.measure(load), *([] if options.requests else rest)]
     if options.forms:
         figures = [lambda: cpu_time.measure(options.forms)]
-    if options.pages:
-        figures = [admin_pages.measure]
-    if options.oneroster:
-        figures = [oneroster.measure]
-    if options.webhooks:
-        figures = [webhooks.measure]
+    figures = [part.measure for name, part in parts.items() if getattr(options, name)] or figures
     failed = False
     for figure in figures:
         try:
