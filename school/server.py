@@ -12,6 +12,7 @@ from pathlib import Path
 from django.conf import settings
 from django.db import DatabaseError
 
+from school.db.database_failure import database_failure, lacks_rights
 from school.db.migration_check import NOT_MIGRATED, is_migrated
 from school.db.session_checks import POOLER_DROPS_OPTIONS, WITHOUT_OPTIONS, session_fault
 
@@ -56,7 +57,8 @@ def check_https() -> None:
 
 def check_database() -> DatabaseError | None:
     """
-    Raise ``ServerStartError`` if migrations are not applied, or a pooler drops the options of the connection.
+    Raise ``ServerStartError`` if migrations are not applied, if the user of the database lacks rights, or if a pooler
+    drops the options of the connection.
 
     Return the error if the database does not answer, else None.
     """
@@ -66,6 +68,8 @@ def check_database() -> DatabaseError | None:
         if is_migrated():
             return None
     except DatabaseError as error:
+        if lacks_rights(error):
+            raise ServerStartError(database_failure(error)) from None
         return error
     raise ServerStartError(NOT_MIGRATED)
 

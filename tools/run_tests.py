@@ -124,7 +124,7 @@ EXHAUSTIVE = (
     "tests/served/test_server.py",
     "tests/served/test_sqlite_*.py",
     "tests/served/test_throttling.py",
-    "tests/served/test_wrong_password.py",
+    "tests/served/test_refused_users.py",
     "tests/students/test_acting.py::test_the_query_count_does_not_depend_on_the_number_of_selected_enrollments",
     "tests/students/test_api_batch.py::test_a_batch_of_a_thousand_items_costs_the_queries_of_ten",
     "tests/students/test_as_of.py::test_lists_and_exports_after_ten_thousand_acts_equal_those_taken_then",

@@ -13,6 +13,7 @@ from django.db import connection
 from psycopg.conninfo import make_conninfo
 
 from school.backups.archive import CHUNK_BYTES, BackupError
+from school.db.database_failure import NEEDS_TO_OWN
 from school.db.read_snapshot import read_snapshot
 
 LOCK_ID = 0x5C41  # the key of the advisory lock of a restore
@@ -30,7 +31,7 @@ OTHERS = (
 # Errors of the server that need the administrator of the database, by the words in which the programs report them.
 HINTS = {
     "server version mismatch": "Install the client programs of the server's version.",
-    "permission denied": "The user of DATABASE_URL needs to own the database.",
+    "permission denied": NEEDS_TO_OWN,
 }
 
 
@@ -95,8 +96,6 @@ def _load(data: IO[bytes]) -> None:
             process.stdin.close()
         except BrokenPipeError:  # the program has ended, and reports the reason
             pass
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")  # a dump has no statistics, without which plans are slow
 
 
 @contextmanager

@@ -13,10 +13,11 @@ from contextlib import contextmanager, suppress
 from typing import Any, ClassVar, NoReturn
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser, DjangoHelpFormatter
-from django.db import DatabaseError, OperationalError, ProgrammingError
+from django.db import DatabaseError
 
 from school.commands.output import ClosedPipe, SafeOutput, escape_control_characters, output_error
 from school.commands.private_files import OutputError
+from school.db.database_failure import database_failure, is_operational, lacks_rights
 from school.db.migration_check import NOT_MIGRATED, is_migrated
 
 
@@ -30,11 +31,6 @@ class HelpFormatter(DjangoHelpFormatter):
             )
             for line in text.splitlines()
         )
-
-
-def database_failure(error: DatabaseError) -> str:
-    """Return a sentence with the first line of a database error, the others quote statements and rows."""
-    return f"The database failed ({str(error).partition(chr(10))[0]})."
 
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -69,7 +65,7 @@ class SafeCommand(BaseCommand):
     A command that never writes control characters to a terminal, not even in error messages.
 
     It ends with an error message of one line if it is interrupted, if its output cannot be written, or if the database
-    does not answer or lacks migrations. A reader that closes the pipe is not an error.
+    does not answer, lacks migrations or refuses a right. A reader that closes the pipe is not an error.
     """
 
     stdout: Any
@@ -119,11 +115,11 @@ class SafeCommand(BaseCommand):
             return None
         except OutputError as error:
             raise CommandError(str(error)) from None
-        except (OperationalError, ProgrammingError) as error:
+        except DatabaseError as error:
             with suppress(DatabaseError):
-                if not is_migrated():
+                if not lacks_rights(error) and not is_migrated():
                     raise CommandError(NOT_MIGRATED) from None
-            if isinstance(error, ProgrammingError):
+            if not is_operational(error):
                 raise
             raise CommandError(database_failure(error)) from None
 

@@ -7,7 +7,8 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from bulk.jobs.worker import run_worker
-from school.commands.base import SafeCommand, database_failure
+from school.commands.base import SafeCommand
+from school.db.database_failure import database_failure
 from school.server import ServerStartError, check_database
 
 

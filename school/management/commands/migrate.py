@@ -4,10 +4,11 @@ from typing import Any
 
 from django.core.management.base import CommandError
 from django.core.management.commands import migrate
-from django.db import OperationalError, connection
+from django.db import DatabaseError, connection
 from django.db.migrations.loader import MigrationLoader
 
-from school.commands.base import SafeCommand, database_failure
+from school.commands.base import SafeCommand
+from school.db.database_failure import database_failure, is_operational
 from school.db.migration_check import missing_removed_migration
 
 AGAIN = "A migration is applied completely or not at all: run manage.py migrate again."
@@ -26,5 +27,7 @@ class Command(SafeCommand, migrate.Command):
                     "Upgrade the database first with the last build that has it."
                 )
             super().handle(*args, **options)
-        except OperationalError as error:
+        except DatabaseError as error:
+            if not is_operational(error):
+                raise
             raise CommandError(f"{database_failure(error)} {AGAIN}") from None

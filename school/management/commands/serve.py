@@ -8,7 +8,8 @@ from django.conf import settings
 from django.core.management.base import CommandError
 from django.db import connections
 
-from school.commands.base import SafeCommand, database_failure
+from school.commands.base import SafeCommand
+from school.db.database_failure import database_failure
 from school.observability.metrics_view import MULTIPROC_DIR_VARIABLE
 from school.server import (
     ServerStartError,

@@ -14,10 +14,11 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 
 from school.backups import BackupError, Manifest, record_backup, snapshot, write_archive
-from school.commands.base import SafeCommand, database_failure
+from school.commands.base import SafeCommand
 from school.commands.output import output_error
 from school.commands.private_files import private_binary_output
 from school.commands.progress import ProgressLines
+from school.db.database_failure import database_failure
 from students.models import EnrollmentEvent, StudentCourse
 
 STANDARD_OUTPUT = "-"

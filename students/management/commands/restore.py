@@ -11,8 +11,9 @@ from django.db import DatabaseError, connection
 from django.db.migrations.loader import MigrationLoader
 
 from school.backups import BackupError, Manifest, loading, open_archive
-from school.commands.base import SafeCommand, database_failure
+from school.commands.base import SafeCommand
 from school.commands.progress import ProgressLines
+from school.db.database_failure import database_failure
 from school.db.migration_check import missing_removed_migration
 from students.management.commands.backup import describe_database
 from students.management.commands.verify import verify
@@ -62,6 +63,8 @@ class Command(SafeCommand):
                     self.interrupted_message = (
                         "The data is restored, and may not be migrated: run manage.py migrate, then manage.py verify."
                     )
+                    with connection.cursor() as cursor:
+                        cursor.execute("ANALYZE")  # a dump has no statistics, without which plans are slow
                 self.step = "Applying migrations"
                 call_command("migrate", interactive=False, verbosity=0)
                 restored = describe_database()
