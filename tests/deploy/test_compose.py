@@ -85,6 +85,14 @@ def test_only_the_proxy_can_be_reached_from_outside():
     assert COMPOSE["networks"]["database"] == {"internal": True}
 
 
+def test_only_services_that_send_something_reach_the_outside():
+    assert sorted(name for name, service in SERVICES.items() if "outside" in service.get("networks", [])) == [
+        "nginx",
+        "web",
+        "work",
+    ]
+
+
 def test_the_addresses_that_the_proxy_replaces_are_in_its_configuration():
     [script] = SERVICES["nginx"]["command"]
     replaced = re.findall(r"s\|([^|]+)\|", script)

@@ -30,6 +30,10 @@ def test_the_image_has_two_stages_and_a_numeric_user():
     assert {"HEALTHCHECK", "LABEL", "STOPSIGNAL", "EXPOSE"} <= set(names)
 
 
+def test_the_image_has_the_version_of_the_project():
+    assert [each.text for each in INSTRUCTIONS if each.text.startswith("VERSION=")] == [f"VERSION={settings.VERSION}"]
+
+
 def test_only_wheels_with_hashes_are_installed():
     [install] = [each.text for each in INSTRUCTIONS if "pip install" in each.text]
 
