@@ -221,14 +221,6 @@ def _keys(commands: Collection[EnrollmentCommand]) -> set[EnrollmentKey]:
     return keys | {(each.student_id, each.instead_of) for each in commands if each.instead_of is not None}
 
 
-def courses_with_qualifiable_students(student_ids: Iterable[int] | None = None) -> list[int]:
-    """Return the ids of courses with prerequisites on whose waitlists these students are; by default, any students."""
-    waitlisted = StudentCourse.objects.waitlisted().exclude(course__prerequisites=[])
-    if student_ids is not None:
-        waitlisted = waitlisted.filter(student__pk__any_of=list(student_ids))
-    return list(waitlisted.order_by("course").values_list("course", flat=True).distinct())
-
-
 def _sets_grades(commands: Iterable[EnrollmentCommand]) -> bool:
     return any(command.grade and command.action == COMPLETE for command in commands)
 

@@ -108,13 +108,5 @@ def dependent_waits(student_ids: Any) -> QuerySet[StudentCourse]:
     return waitlisted.filter(depends_on_other_courses("course__")).order_by()
 
 
-def waits_of_students_in(course_ids: Collection[int]) -> list[int]:
-    """Return the courses that depend on others and for which students wait who have a seat in these courses."""
-    enrolled = StudentCourse.objects.enrolled().filter(course__pk__any_of=course_ids).order_by()
-    waits = StudentCourse.objects.waitlisted().filter(student__in=enrolled.values("student"))
-    waits = waits.filter(depends_on_other_courses("course__"))
-    return list(waits.order_by("course").values_list("course", flat=True).distinct())
-
-
 def _max_credits(ids: Any) -> QuerySet[Student, Any]:
     return Student.objects.filter(pk__any_of=ids).order_by("pk").values_list("pk", "max_credits")

@@ -18,12 +18,12 @@ from courses.models import Course
 from school.db.retry import retry_transaction
 from school.refusals import Refused
 from students.enrollment.actor_context import ActorContext
+from students.enrollment.affected_courses import courses_with_qualifiable_students, waits_of_students_in
 from students.enrollment.batch import EnrollmentBatch
 from students.enrollment.commands import EnrollmentCommand, OnFull
 from students.enrollment.decision_context import DecisionContext, EnrollmentKey
-from students.enrollment.loading import courses_with_qualifiable_students, load_unlocked, lock_and_load
+from students.enrollment.loading import load_unlocked, lock_and_load
 from students.enrollment.lock_free_refusal import mark_if_full, refuse_if_full
-from students.enrollment.other_courses_loading import waits_of_students_in
 from students.enrollment.outcomes import Outcome
 from students.enrollment.preview import Preview, build_preview
 from students.models import Action, Hold, Student, StudentCourse

@@ -1,0 +1,41 @@
+"""
+Finds the courses in which waitlisted students may get a seat by a change that is not a command on an enrollment.
+
+Such a change is one of a course, a term or the table of grades, or the undo of an import. The rules of a course may
+read what a student has in other courses, so these are more than the changed courses.
+"""
+
+from collections.abc import Collection, Iterable
+from typing import Any
+
+from django.db.models import QuerySet
+
+from courses.models import depends_on_other_courses
+from students.models import StudentCourse
+
+
+def courses_with_qualifiable_students(student_ids: Iterable[int] | None = None) -> list[int]:
+    """Return the ids of courses with prerequisites on whose waitlists these students are; by default, any students."""
+    waitlisted = StudentCourse.objects.waitlisted().exclude(course__prerequisites=[])
+    if student_ids is not None:
+        waitlisted = waitlisted.filter(student__pk__any_of=list(student_ids))
+    return _course_ids(waitlisted)
+
+
+def waits_of(students: QuerySet[Any, Any]) -> list[int]:
+    """Return the ids of the courses that depend on others, and for which one of these students waits."""
+    waits = StudentCourse.objects.waitlisted().filter(student__in=students)
+    return _course_ids(waits.filter(depends_on_other_courses("course__")))
+
+
+def waits_of_students_in(course_ids: Collection[int]) -> list[int]:
+    """
+    Return the ids of the courses that depend on others, and for which a student waits who has a seat in one of
+    these courses.
+    """
+    held = StudentCourse.objects.enrolled().filter(course__pk__any_of=course_ids)
+    return waits_of(held.order_by().values("student"))
+
+
+def _course_ids(enrollments: QuerySet[StudentCourse]) -> list[int]:
+    return list(enrollments.order_by("course").values_list("course", flat=True).distinct())

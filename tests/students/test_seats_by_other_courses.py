@@ -1,0 +1,83 @@
+"""A change of one course, term or grade gives waiting students the free seats of other courses, at once."""
+
+import pytest
+
+from bulk.jobs.import_actions import start_undo
+from bulk.models import Import, ImportChannel
+from courses.models import Course
+from students.enrollment import drop, enroll
+from students.enrollment.actor_context import ActorContext
+from students.enrollment.commands import OnFull
+from students.models import Channel, EnrollmentEvent, Student, StudentCourse
+from tests.support.factories import make_course, make_student, make_term
+from tests.support.imports import ENROLLMENTS, imported, worked_on
+
+pytestmark = pytest.mark.django_db
+
+REGISTRAR = ActorContext(Channel.SYSTEM, may_waive=True)
+SEAT = {"capacity": 1, "waitlist_capacity": None}
+
+
+def waive(student: Student, course: Course, *codes: str) -> None:
+    enroll(student_id=student.pk, course_id=course.pk, actor=REGISTRAR, waived_codes=codes, reason="because")
+
+
+def wait(student: Student, course: Course) -> Student:
+    """Let the student wait for the only seat of a course; return the student who has it."""
+    holder = make_student()
+    waive(holder, course, "corequisite_missing")
+    enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=REGISTRAR)
+    return holder
+
+
+def leave(student: Student, course: Course) -> None:
+    drop(student_id=student.pk, course_id=course.pk, actor=REGISTRAR)
+
+
+def pass_over(student: Student, course: Course, holder: Student, code: str) -> None:
+    """Free the seat, and check that the rule with this code keeps it from the student."""
+    leave(holder, course)
+    assert EnrollmentEvent.objects.get(enrollment__course=course, action="pass_over").refusals == [code]
+
+
+def statuses(student: Student) -> dict[str, str]:
+    rows = StudentCourse.objects.filter(student=student).select_related("course__term").order_by("pk")
+    return {row.course.code + row.course.section: row.status for row in rows}
+
+
+def row_of(student: Student, course: Course, values: str) -> str:
+    term = course.term.code if course.term else ""
+    return f"{ENROLLMENTS}{student.student_number},{course.code},{term},{values},\n"
+
+
+def undone(job: Import) -> Import:
+    return worked_on(start_undo(job.pk, channel=ImportChannel.API, request_id="u"))
+
+
+# The undo of an import
+
+
+def test_the_undo_of_an_import_gives_a_seat_for_which_the_student_has_credits_again():
+    term, student = make_term(max_credits=3), make_student()
+    taken, wanted = (make_course(code=code, term=term, credits=3, **SEAT) for code in ("UX", "UY"))
+    holder = wait(student, wanted)
+    job = imported(row_of(student, taken, "enrolled,"))
+    pass_over(student, wanted, holder, "too_many_credits")
+
+    assert undone(job).counts == {"reversed": 1}
+
+    assert statuses(student) == {"UX": "dropped", "UY": "enrolled"}
+
+
+def test_the_undo_of_an_import_gives_a_seat_in_a_course_whose_corequisite_it_restores():
+    term, student = make_term(), make_student()
+    lecture = make_course(code="YL", term=term)
+    lab = make_course(code="YP", term=term, corequisites=["YL"], **SEAT)
+    waive(student, lecture)
+    holder = wait(student, lab)
+    job = imported(row_of(student, lecture, "dropped,"))
+    pass_over(student, lab, holder, "corequisite_missing")
+
+    undone(job)
+
+    assert statuses(student) == {"YL": "enrolled", "YP": "enrolled"}
