@@ -15,8 +15,11 @@ from students.models import StudentCourse
 
 
 def courses_with_qualifiable_students(student_ids: Iterable[int] | None = None) -> list[int]:
-    """Return the ids of courses with prerequisites on whose waitlists these students are; by default, any students."""
-    waitlisted = StudentCourse.objects.waitlisted().exclude(course__prerequisites=[])
+    """
+    Return the ids of courses with prerequisites or corequisites on whose waitlists these students are; by default, any
+    students.
+    """
+    waitlisted = StudentCourse.objects.waitlisted().exclude(course__prerequisites=[], course__corequisites=[])
     if student_ids is not None:
         waitlisted = waitlisted.filter(student__pk__any_of=list(student_ids))
     return _course_ids(waitlisted)

@@ -177,7 +177,7 @@ def promote_in_changed_courses(
 
 
 def promote_by_grades(*, actor: ActorContext) -> list[StudentCourse]:
-    """Promote waitlisted students in all courses with prerequisites. Call this after a change of the grade table."""
+    """Promote waitlisted students in the courses that require others. Call this after a change of the grade table."""
     return promote(courses_with_qualifiable_students(), actor=actor)
 
 

@@ -4,12 +4,12 @@ import pytest
 
 from bulk.jobs.import_actions import start_undo
 from bulk.models import Import, ImportChannel
-from courses.models import Course
-from students.enrollment import drop, enroll
+from courses.models import Course, Grade
+from students.enrollment import complete, drop, enroll
 from students.enrollment.actor_context import ActorContext
 from students.enrollment.commands import OnFull
 from students.models import Channel, EnrollmentEvent, Student, StudentCourse
-from tests.support.factories import make_course, make_student, make_term
+from tests.support.factories import make_course, make_grades, make_student, make_term
 from tests.support.imports import ENROLLMENTS, imported, worked_on
 
 pytestmark = pytest.mark.django_db
@@ -81,3 +81,42 @@ def test_the_undo_of_an_import_gives_a_seat_in_a_course_whose_corequisite_it_res
     undone(job)
 
     assert statuses(student) == {"YL": "enrolled", "YP": "enrolled"}
+
+
+# Grades
+
+
+@pytest.fixture
+def failed():
+    """A student who has failed a lecture in an earlier term, and was passed over for its laboratory."""
+    make_grades()
+    student, lecture = make_student(), make_course(code="LECTURE")
+    lab = make_course(code="LAB", term=make_term(), corequisites=["LECTURE"], **SEAT)
+    waive(student, lecture)
+    complete(student_id=student.pk, course_id=lecture.pk, grade="A", actor=REGISTRAR)
+    holder = wait(student, lab)
+    job = imported(row_of(student, lecture, "completed,F"))
+    pass_over(student, lab, holder, "corequisite_missing")
+    return student, job
+
+
+def test_a_grade_that_passes_now_gives_a_seat_in_a_course_with_corequisites(failed, api):
+    grade = Grade.objects.get(code="F")
+
+    assert api.patch(f"/api/v1/grades/{grade.pk}", {"passes": True}).status_code == 200
+
+    assert statuses(failed[0]) == {"LECTURE": "completed", "LAB": "enrolled"}
+
+
+def test_a_file_of_grades_gives_a_seat_in_a_course_with_corequisites(failed):
+    imported("code,passes\nF,true\n", kind="grades")
+
+    assert statuses(failed[0]) == {"LECTURE": "completed", "LAB": "enrolled"}
+
+
+def test_the_undo_of_an_import_of_grades_gives_a_seat_in_a_course_with_corequisites(failed):
+    student, job = failed
+
+    undone(job)
+
+    assert statuses(student) == {"LECTURE": "completed", "LAB": "enrolled"}
