@@ -8,7 +8,7 @@ read what a student has in other courses, so these are more than the changed cou
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from courses.models import depends_on_other_courses
 from students.models import StudentCourse
@@ -38,6 +38,16 @@ def waits_of_students_in(course_ids: Collection[int]) -> list[int]:
     """
     held = StudentCourse.objects.enrolled().filter(course__pk__any_of=course_ids)
     return waits_of(held.order_by().values("student"))
+
+
+def courses_affected_by_terms(term_ids: Collection[int]) -> list[int]:
+    """
+    Return the ids of the courses with waitlists in these terms, and of those with meetings for which a student waits
+    who has a course with meetings in these terms: its meetings take place on the days of its term.
+    """
+    held = StudentCourse.objects.enrolled().filter(course__term__in=term_ids).exclude(course__meetings=[])
+    in_conflict = ~Q(course__meetings=[]) & Q(student__in=held.order_by().values("student"))
+    return _course_ids(StudentCourse.objects.waitlisted().filter(Q(course__term__in=term_ids) | in_conflict))
 
 
 def _course_ids(enrollments: QuerySet[StudentCourse]) -> list[int]:

@@ -18,7 +18,11 @@ from courses.models import Course
 from school.db.retry import retry_transaction
 from school.refusals import Refused
 from students.enrollment.actor_context import ActorContext
-from students.enrollment.affected_courses import courses_with_qualifiable_students, waits_of_students_in
+from students.enrollment.affected_courses import (
+    courses_affected_by_terms,
+    courses_with_qualifiable_students,
+    waits_of_students_in,
+)
 from students.enrollment.batch import EnrollmentBatch
 from students.enrollment.commands import EnrollmentCommand, OnFull
 from students.enrollment.decision_context import DecisionContext, EnrollmentKey
@@ -182,9 +186,12 @@ def promote_by_grades(*, actor: ActorContext) -> list[StudentCourse]:
 
 
 def promote_in_terms(term_ids: Collection[int], *, actor: ActorContext) -> list[StudentCourse]:
-    """Promote waitlisted students in the courses of terms. Call this after a change of the terms."""
-    waitlisted = StudentCourse.objects.waitlisted().filter(course__term__in=term_ids)
-    return promote(list(waitlisted.order_by("course").values_list("course", flat=True).distinct()), actor=actor)
+    """
+    Promote waitlisted students in the courses of terms, and in courses that met at the same time as one of these.
+
+    Call this after a change of the terms.
+    """
+    return promote(courses_affected_by_terms(term_ids), actor=actor)
 
 
 def adopt(enrollments: Iterable[StudentCourse], actor: ActorContext) -> None:

@@ -1,9 +1,12 @@
 """A change of one course, term or grade gives waiting students the free seats of other courses, at once."""
 
+from datetime import date
+
 import pytest
 
 from bulk.jobs.import_actions import start_undo
 from bulk.models import Import, ImportChannel
+from courses.meetings import parse_meetings
 from courses.models import Course, Grade
 from students.enrollment import complete, drop, enroll
 from students.enrollment.actor_context import ActorContext
@@ -120,3 +123,25 @@ def test_the_undo_of_an_import_of_grades_gives_a_seat_in_a_course_with_corequisi
     undone(job)
 
     assert statuses(student) == {"LECTURE": "completed", "LAB": "enrolled"}
+
+
+# Terms
+
+
+@pytest.mark.parametrize("entry_point", ["PATCH", "file"])
+def test_other_dates_of_a_term_give_a_seat_in_a_course_of_another_term(entry_point, api):
+    early = make_term(code="D1", starts_on=date(2026, 1, 1), ends_on=date(2099, 12, 31))
+    late = make_term(code="D2", starts_on=date(2030, 1, 1), ends_on=date(2099, 12, 31))
+    meetings, student = parse_meetings("mon 10:00-11:00"), make_student()
+    taken = make_course(code="C", term=early, meetings=meetings)
+    wanted = make_course(code="W", term=late, meetings=meetings, **SEAT)
+    holder = wait(student, wanted)
+    waive(student, taken)
+    pass_over(student, wanted, holder, "time_conflict")
+
+    if entry_point == "PATCH":
+        assert api.patch(f"/api/v1/terms/{early.pk}", {"ends_on": "2029-12-31"}).status_code == 200
+    else:
+        imported(f"code,name,starts_on,ends_on\nD1,{early.name},2026-01-01,2029-12-31\n", kind="terms")
+
+    assert statuses(student) == {"C": "enrolled", "W": "enrolled"}
