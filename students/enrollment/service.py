@@ -9,8 +9,9 @@ makes the same decisions from facts that are read without locks and outside of a
 transaction would take the write lock.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from django.db import transaction
 
@@ -19,6 +20,7 @@ from school.db.retry import retry_transaction
 from school.refusals import Refused
 from students.enrollment.actor_context import ActorContext
 from students.enrollment.affected_courses import (
+    courses_affected_by_change,
     courses_affected_by_terms,
     courses_with_qualifiable_students,
     waits_of_students_in,
@@ -167,17 +169,23 @@ def promote(
     return batch.promoted
 
 
-def promote_in_changed_courses(
-    course_ids: Collection[int], *, actor: ActorContext, needs_less: bool = True
-) -> list[StudentCourse]:
+def promote_in_changed_courses(course_ids: Collection[int], *, actor: ActorContext) -> list[StudentCourse]:
     """
-    Promote waitlisted students in changed courses.
+    Promote waitlisted students in changed courses, whose codes and terms are as before.
 
-    With ``needs_less`` the students of these courses may need fewer credits for them, so other courses are included for
-    which these students wait.
+    The students of these courses may need fewer credits for them, so other courses are included for which these
+    students wait.
     """
-    others = waits_of_students_in(course_ids) if needs_less else []
-    return promote([*course_ids, *others], actor=actor)
+    return promote([*course_ids, *waits_of_students_in(course_ids)], actor=actor)
+
+
+def promote_in_changed_course(course: Course, before: Mapping[str, Any], *, actor: ActorContext) -> list[StudentCourse]:
+    """
+    Promote waitlisted students after any change of a course.
+
+    ``before`` has the earlier values of the course, as ``dependence_of`` returns them; it is empty for a new course.
+    """
+    return promote(courses_affected_by_change(course, before), actor=actor)
 
 
 def promote_by_grades(*, actor: ActorContext) -> list[StudentCourse]:

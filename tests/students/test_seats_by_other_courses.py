@@ -1,8 +1,10 @@
 """A change of one course, term or grade gives waiting students the free seats of other courses, at once."""
 
 from datetime import date
+from typing import Any
 
 import pytest
+from django.test import Client
 
 from bulk.jobs.import_actions import start_undo
 from bulk.models import Import, ImportChannel
@@ -145,3 +147,65 @@ def test_other_dates_of_a_term_give_a_seat_in_a_course_of_another_term(entry_poi
         imported(f"code,name,starts_on,ends_on\nD1,{early.name},2026-01-01,2029-12-31\n", kind="terms")
 
     assert statuses(student) == {"C": "enrolled", "W": "enrolled"}
+
+
+# Courses
+
+
+def form_of(course: Course, **changes: Any) -> dict[str, Any]:
+    """Return the values of the form of a course in the admin."""
+    values = {name: getattr(course, name) for name in ("code", "section", "name", "level", "capacity", "credits")}
+    times = {f"enrollment_{name}_at_{part}": "" for name in ("opens", "closes") for part in (0, 1)}
+    filled = {name: value for name, value in values.items() if value is not None}
+    return {"term": course.term_id or "", "is_active": "on", **filled, **times, **changes}
+
+
+def save(desk: Client, course: Course, path: str = "change/", **changes: Any) -> None:
+    page = desk.post(f"/admin/courses/course/{course.pk}/{path}", form_of(course, **changes))
+    assert page.status_code == 302
+
+
+@pytest.mark.parametrize("entry_point", ["PATCH", "form"])
+@pytest.mark.parametrize("change", ["code", "term"])
+def test_a_section_that_is_none_any_more_gives_a_seat_in_the_other_one(entry_point, change, api, registrar_client):
+    term, student = make_term(), make_student()
+    taken = make_course(code="XA", term=term)
+    wanted = make_course(code="XA", section="B", term=term, **SEAT)
+    holder = wait(student, wanted)
+    waive(student, taken, "other_section")
+    pass_over(student, wanted, holder, "other_section")
+    other = make_term()
+
+    if entry_point == "PATCH":
+        value = "XZ" if change == "code" else other.code
+        assert api.patch(f"/api/v1/courses/{taken.pk}", {change: value}).status_code == 200
+    else:
+        save(registrar_client, taken, **{change: "XZ" if change == "code" else other.pk})
+
+    assert statuses(student) == {"XAB": "enrolled", "XZ" if change == "code" else "XA": "enrolled"}
+
+
+@pytest.mark.parametrize("status", ["enrolled", "completed"])
+@pytest.mark.parametrize("entry_point", ["PATCH", "form", "form to restore", "file"])
+def test_fewer_credits_of_a_course_give_a_seat_in_another_one(entry_point, status, api, registrar_client):
+    term, student = make_term(max_credits=6), make_student()
+    taken = make_course(code="T", term=term, credits=3)
+    taken.credits = 4
+    taken.save()
+    wanted = make_course(code="W", term=term, credits=3, **SEAT)
+    holder = wait(student, wanted)
+    waive(student, taken)
+    if status == "completed":
+        complete(student_id=student.pk, course_id=taken.pk, actor=REGISTRAR)
+    pass_over(student, wanted, holder, "too_many_credits")
+
+    if entry_point == "PATCH":
+        assert api.patch(f"/api/v1/courses/{taken.pk}", {"credits": 3}).status_code == 200
+    elif entry_point == "file":
+        text = f"course_code,term,name,level,credits\nT,{term.code},{taken.name},{taken.level},3\n"
+        imported(text, kind="courses")
+    else:
+        version = taken.history.earliest().pk
+        save(registrar_client, taken, f"history/{version}/" if "restore" in entry_point else "change/", credits=3)
+
+    assert statuses(student) == {"T": status, "W": "enrolled"}
