@@ -93,13 +93,17 @@ def waits_for_corequisites(student_ids: Any) -> QuerySet[StudentCourse]:
 
 def with_dependent_waits(ids: Any, student_ids: Any) -> QuerySet[Course]:
     """
-    Return the courses with these ids, those for which the students wait that depend on their other courses, and those
-    that students leave who wait for one with these ids.
+    Return the courses with these ids, those for which the students wait that depend on their other courses, and, of the
+    students who wait for one with these ids, those that they leave for it and those with corequisites that they wait
+    for.
     """
     waits = dependent_waits(student_ids).values("course")
+    waiting = StudentCourse.objects.waitlisted().filter(course__pk__any_of=ids).order_by().values("student")
+    promotable = StudentCourse.objects.waitlisted().filter(student__in=waiting).order_by()
+    requiring = promotable.exclude(course__corequisites=[]).values("course")
     swaps = StudentCourse.objects.filter(course__pk__any_of=ids, instead_of__isnull=False).order_by()
     own = Course.objects.filter(pk__any_of=ids).order_by().values("pk")
-    return Course.objects.filter(pk__in=own.union(waits, swaps.values("instead_of")))
+    return Course.objects.filter(pk__in=own.union(waits, requiring, swaps.values("instead_of")))
 
 
 def dependent_waits(student_ids: Any) -> QuerySet[StudentCourse]:

@@ -155,8 +155,8 @@ def promote(
     """
     Give the free seats of courses to waitlisted students, and return the enrollments that got a seat.
 
-    ``key_filter`` takes (student id, course id) and returns True if the student is considered; without it all students
-    are.
+    ``key_filter`` takes (student id, course id) and returns True if the student is considered in one of these courses;
+    without it all students are.
 
     Call this after a change that frees a seat or makes a waitlisted student eligible, if the change is not a command on
     an enrollment of the course. For example: the course has more seats, the course or a student is active again, the
@@ -164,7 +164,9 @@ def promote(
     """
     batch = EnrollmentBatch(DecisionContext(), actor)
     lock_and_load([], batch.context, actor, course_ids=course_ids)
-    batch.promote_all(key_filter)
+    if key_filter is not None:
+        batch.consider_only(course_ids, key_filter)
+    batch.promote_all()
     batch.finish()
     return batch.promoted
 
