@@ -12,8 +12,7 @@ from django.utils.translation import gettext_lazy
 
 import courses.admin
 from bulk.admin.list_export import ListExport
-from courses.models import DEPENDENCE_FIELDS, Course, Grade, Term
-from courses.prerequisites import courses_requiring
+from courses.models import Course, Grade, Term
 from school.admin_site.deletion import ProtectedByRelation
 from school.admin_site.stale_forms import StaleFormCheck
 from students.admin.actions.activate import ActivationActions
@@ -29,9 +28,10 @@ from students.enrollment import (
     lock_waitlisted_courses,
     promote,
     promote_by_grades,
-    promote_in_changed_courses,
+    promote_in_changed_course,
     promote_in_terms,
 )
+from students.enrollment.affected_courses import dependence_of
 from students.exports import STUDENTS
 from students.models import Student, StudentCourse
 from students.seats import annotate_seats, get_seats
@@ -114,14 +114,10 @@ class CourseAdmin(ActivationActions, ProtectedByRelation, CoursePage, courses.ad
         return annotate_seats(super().get_queryset(request))
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        # The form that restores an earlier version knows only that version, not the present values.
+        before = dependence_of(Course.objects.get(pk=obj.pk)) if change else {}
         super().save_model(request, obj, form, change)
-        dependent_courses = courses_requiring({obj.code}) if change and "code" in form.changed_data else []
-        promoted = promote_in_changed_courses(
-            [obj.pk, *(each.pk for each in dependent_courses)],
-            actor=actor_from_request(request),
-            needs_less=not DEPENDENCE_FIELDS.isdisjoint(form.changed_data),
-        )
-        message_promotions(request, promoted)
+        message_promotions(request, promote_in_changed_course(obj, before, actor=actor_from_request(request)))
         for warning in get_seats(Course.objects.get(pk=obj.pk)).warnings:
             messages.warning(request, warning.message)
 

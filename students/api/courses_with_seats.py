@@ -6,13 +6,13 @@ from django.db.models import QuerySet
 from rest_framework.serializers import BaseSerializer
 
 from courses.api.views import CourseViewSet
-from courses.models import DEPENDENCE_FIELDS, Course
-from courses.prerequisites import courses_requiring
+from courses.models import Course
 from school.api.openapi.batch_serializers import describe_batch
 from students.api.actor import actor_from_request
 from students.api.filters import CourseWithSeatsFilter
 from students.api.serializers import CourseWithSeatsSerializer, examples
-from students.enrollment import promote_in_changed_courses
+from students.enrollment import promote_in_changed_course
+from students.enrollment.affected_courses import dependence_of
 from students.imports.object_savers import CourseWithSeatsSaver
 from students.seats import annotate_seats
 
@@ -40,11 +40,6 @@ class CourseWithSeatsViewSet(CourseViewSet):
 
     def perform_update(self, serializer: BaseSerializer[Any]) -> None:
         course = cast(Course, serializer.instance)
-        code = course.code
+        before = dependence_of(course)
         super().perform_update(serializer)
-        dependent_courses = courses_requiring({course.code}) if course.code != code else []
-        promote_in_changed_courses(
-            [course.pk, *(each.pk for each in dependent_courses)],
-            actor=actor_from_request(self.request),
-            needs_less=not DEPENDENCE_FIELDS.isdisjoint(serializer.validated_data),
-        )
+        promote_in_changed_course(course, before, actor=actor_from_request(self.request))

@@ -156,28 +156,30 @@ class EnrollmentBatch:
                 self.row_templates[template_key] = clone_instance(enrollment), clone_instance(self.events[-1])
         self.outcomes.append(Outcome(command, enrollment, True, created=True))
 
-    def promote(self, course_id: int, key_filter: Callable[[EnrollmentKey], bool] | None = None) -> None:
+    def promote(self, course_id: int) -> None:
         """
         Give a course's free seats to waitlisted students.
 
         If the rules refuse a student, pass over the student, and record the reason in the journal, but not again while
-        the reason stays the same. ``key_filter`` takes (student id, course id) and returns True if the student is
-        considered; without it all are.
+        the reason stays the same.
         """
-        waitlist = self.context.waitlists.get(course_id)
-        if not waitlist:
-            return
-        if key_filter is not None:
-            self.context.waitlists[course_id] = [waiter for waiter in waitlist if key_filter(waiter.key)]
-        with in_english():
-            self._promote(course_id)
+        if self.context.waitlists.get(course_id):
+            with in_english():
+                self._promote(course_id)
 
-    def promote_all(self, key_filter: Callable[[EnrollmentKey], bool] | None = None) -> None:
+    def consider_only(self, course_ids: Iterable[int], key_filter: Callable[[EnrollmentKey], bool]) -> None:
         """
-        Give the free seats of all courses in the context to waitlisted students; ``key_filter`` as in ``promote``.
+        Leave the other students on the waitlists of these courses out of account. ``key_filter`` takes (student id,
+        course id).
         """
+        waitlists = self.context.waitlists
+        for course_id in waitlists.keys() & {*course_ids}:
+            waitlists[course_id] = [waiter for waiter in waitlists[course_id] if key_filter(waiter.key)]
+
+    def promote_all(self) -> None:
+        """Give the free seats of all courses in the context to waitlisted students."""
         for course_id in sorted(self.context.courses):
-            self.promote(course_id, key_filter)
+            self.promote(course_id)
 
     @property
     def promoted(self) -> list[StudentCourse]:
@@ -185,13 +187,15 @@ class EnrollmentBatch:
         return [event.enrollment for event in self.events if event.action == Action.PROMOTE]
 
     def _promote(self, course_id: int) -> None:
-        freed: list[int] = []  # the courses in which a promotion may free a seat for others
+        affected: dict[int, None] = {}  # the courses in which a promotion may free a seat or make a student eligible
         for waiter, decision in iter_promotion_candidates(course_id, self.context):
             if not decision.refusals:
                 replaced = self.context.replaced(waiter.student_id, waiter.instead_of_id)
                 if replaced:
                     self._end(replaced, by_system=True)
-                    freed += [replaced.course_id, *self.context.other_waitlists.get(waiter.student_id, ())]
+                    others = self.context.other_waitlists.get(waiter.student_id, ())
+                    affected.update(dict.fromkeys((replaced.course_id, *others)))
+                affected.update(dict.fromkeys(self.context.courses_requiring(course_id)))
                 values = {"enrolled_on": self.context.today, "instead_of_id": None}
                 self._update(waiter, ENROLLED, values, Action.PROMOTE, decision)
                 continue
@@ -201,7 +205,9 @@ class EnrollmentBatch:
                 self.context.last_pass_over_codes[key] = codes
                 reason = join_messages(refusal.message for refusal in decision.refusals)
                 self._add_event(waiter, waiter.status, {}, Action.PASS_OVER, decision, reason)
-        for each in freed:
+        # This ends, although courses may require each other: only a promotion leads to other courses, and it makes a
+        # waitlist shorter.
+        for each in affected:
             if each not in self.context.before_waitlist:
                 self.promote(each)
 

@@ -45,7 +45,8 @@ class DecisionContext:
       ``last_waitlisted_at`` to the time at which the last student joined it.
     - ``waitlists`` has the waitlists, in order, of courses where a seat is or may become free. ``waitlist_waivers``
       maps a waitlisted enrollment key to the codes of the rules waived for it, ``last_pass_over_codes`` to the codes of
-      the refusals for which it was last passed over.
+      the refusals for which it was last passed over. ``requiring`` maps a course code to those of these courses that
+      have it as a corequisite.
     - ``completed`` counts how often a student has passed a course code, for the courses' prerequisites;
       ``completed_with`` counts the completions of a code with a grade. ``grades`` is the table of grades, None if no
       decision of the batch depends on it.
@@ -78,6 +79,7 @@ class DecisionContext:
     waitlist_lengths: Counter[int] = field(default_factory=Counter)
     waitlists: dict[int, list[StudentCourse]] = field(default_factory=dict)
     last_waitlisted_at: dict[int, datetime] = field(default_factory=dict)
+    requiring: dict[str, list[int]] = field(default_factory=dict)
     waitlist_waivers: dict[EnrollmentKey, frozenset[str]] = field(default_factory=dict)
     last_pass_over_codes: dict[EnrollmentKey, list[str]] = field(default_factory=dict)
     other_waitlists: dict[int, list[int]] = field(default_factory=dict)
@@ -122,6 +124,11 @@ class DecisionContext:
             or (student_id, code, course.term_id) in self.requested
             or any((each.code, each.term_id) == (code, course.term_id) for each in enrolled)
         )
+
+    def courses_requiring(self, course_id: int) -> list[int]:
+        """Return the ids of the courses with waitlists that have a course as a corequisite in its term."""
+        course = self.courses[course_id]
+        return [pk for pk in self.requiring.get(course.code, ()) if self.courses[pk].term_id == course.term_id]
 
     def status(self, command: EnrollmentCommand) -> str:
         """Return the status of the student's latest enrollment in the course, "" if there is none."""

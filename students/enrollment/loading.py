@@ -24,12 +24,17 @@ from students.enrollment.commands import EnrollmentCommand
 from students.enrollment.decision_context import DecisionContext, EnrollmentKey
 from students.enrollment.last_events_loading import load_last_events
 from students.enrollment.other_courses_loading import (
-    dependent_waits,
     joining_students,
     leaving_students,
     load_other_courses,
     waits_for_corequisites,
     with_dependent_waits,
+)
+from students.enrollment.other_waits_loading import (
+    load_dependent_waits,
+    load_waits_with_prerequisites,
+    may_pass,
+    other_waits,
 )
 from students.enrollment.transitions import is_unconditional_noop
 from students.enrollment.waitlist_loading import (
@@ -38,10 +43,11 @@ from students.enrollment.waitlist_loading import (
     enrollments_of,
     load_swaps,
     load_waitlists,
+    unloaded_corequisite_waits,
 )
 from students.events.journal import TRACKED_FIELDS
 from students.lookup import STUDENTS_BY_ID
-from students.models import Action, Hold, Status, Student, StudentCourse
+from students.models import Action, Hold, Student, StudentCourse
 from students.seats import annotate_seats, get_seats
 
 # Reading a member of an enumeration takes 0.3 µs in Python 3.11, and these are read for each command.
@@ -112,6 +118,7 @@ def lock_and_load(
     NO KEY UPDATE is the weakest lock that conflicts with itself; it does not block the foreign key checks of other
     inserts. Students are locked when they are read: those of the commands, and those that may be promoted.
     """
+    context.other_waitlists = {}
     course_ids_to_load = _course_ids_to_load(commands, context) | set(course_ids)
     unlocked = list(course_ids_to_load - context.courses.keys())
     joining = joining_students(commands)
@@ -127,15 +134,18 @@ def lock_and_load(
     if waits:
         _store_seat_counts(SEAT_COUNTS(list(waits - context.courses.keys()), [NONE]), context)
     context.courses.update((course.pk, course) for course in locked_courses)
-    if missing := _other_waits(context) - context.courses.keys():
-        lock_and_load(commands, context, actor, course_ids=course_ids_to_load - waits | missing)
-        return
-    _store_waits(commands, context, waits)
     course_ids_to_load |= waits
+    if missing := other_waits(context) - course_ids_to_load:
+        lock_and_load(commands, context, actor, course_ids=course_ids_to_load | missing)
+        return
+    load_dependent_waits(commands, context, course_ids_to_load)
     context.grades = make_table(grades) if _sets_grades(commands) else None
-    missing = _load_remaining_facts(commands, context, actor, course_ids_to_load, LOCK_STUDENTS, student_results)
+    covered: Collection[int] = unlocked if _may_free_seats(commands, course_ids_to_load) else course_ids_to_load
+    missing = _load_remaining_facts(
+        commands, context, actor, course_ids_to_load, LOCK_STUDENTS, student_results, covered
+    )
     if missing:
-        lock_and_load(commands, context, actor, course_ids=(course_ids_to_load - waits) | missing)
+        lock_and_load(commands, context, actor, course_ids=course_ids_to_load | missing)
 
 
 def load_unlocked(
@@ -152,6 +162,7 @@ def load_unlocked(
     The other facts are read later and may be newer. A decision based on them can only be a preview, or a refusal that
     was correct at that instant. Without ``promoting`` the caller uses refusals only.
     """
+    context.other_waitlists = {}
     course_ids_to_load = _course_ids_to_load(commands, context) | set(course_ids)
     joining = joining_students(commands) if promoting else []
     courses, grades, *student_results = run_pipeline(
@@ -168,15 +179,19 @@ def load_unlocked(
             context.with_sections.add(course.pk)
     for wait in waits_for_corequisites(joining).values_list("course", "student") if joining else ():
         context.other_waitlists.setdefault(wait[1], []).append(wait[0])
-    if missing := _other_waits(context) - context.courses.keys():
+    covered = course_ids_to_load
+    course_ids_to_load = course_ids_to_load | {course.pk for course in courses}
+    if missing := other_waits(context) - course_ids_to_load:
         load_unlocked(commands, context, actor, course_ids=course_ids_to_load | missing)
         return
-    waits = {course.pk for course in courses} - course_ids_to_load
-    _store_waits(commands, context, waits)
-    course_ids_to_load |= waits
-    missing = _load_remaining_facts(commands, context, actor, course_ids_to_load, STUDENTS_BY_ID, student_results)
+    load_dependent_waits(commands, context, course_ids_to_load)
+    if not _may_free_seats(commands, covered):
+        covered = course_ids_to_load
+    missing = _load_remaining_facts(
+        commands, context, actor, course_ids_to_load, STUDENTS_BY_ID, student_results, covered
+    )
     if missing:
-        load_unlocked(commands, context, actor, course_ids=(course_ids_to_load - waits) | missing)
+        load_unlocked(commands, context, actor, course_ids=course_ids_to_load | missing)
 
 
 def _load_remaining_facts(
@@ -186,11 +201,13 @@ def _load_remaining_facts(
     course_ids_to_load: set[int],
     students: PreparedQuery[Student],
     student_results: Sequence[list[Any]],
+    covered: Collection[int],
 ) -> set[int]:
     """
     Read the clock, waitlists, prerequisites and journal, after the courses and their seats.
 
-    Return the ids of other courses that must be loaded too, which only these facts show.
+    Return the ids of other courses that must be loaded too, which only these facts show. ``covered`` as in
+    ``unloaded_corequisite_waits``.
     """
     # Read the clock only now: a request that acquires the locks later must have a later time.
     context.now = actor.at or timezone.now()
@@ -198,35 +215,25 @@ def _load_remaining_facts(
     context.may_waive = actor.may_waive
     load_waitlists(commands, context, course_ids_to_load & context.courses.keys(), students)
     _store_students(commands, context, *student_results)
-    missing = load_swaps(context, students)
+    missing = load_swaps(context, students) | unloaded_corequisite_waits(context, covered, course_ids_to_load)
+    if missing:  # no student is locked for the other courses before all courses are
+        return missing
     load_other_courses(commands, context, actor.row_scope, locking=students is LOCK_STUDENTS)
-    _load_completed(context, course_ids_to_load, actor.row_scope)
+    _load_completed(context, course_ids_to_load | context.waitlists.keys(), actor.row_scope)
     load_last_events(commands, context)
-    return missing | _courses_by_restored_grades(commands, context)
+    return _courses_by_restored_grades(commands, context)
 
 
 def _course_ids_to_load(commands: Collection[EnrollmentCommand], context: DecisionContext) -> set[int]:
     """Return the ids of the commands' courses, and of other courses for which they may qualify waitlisted students."""
-    _load_other_waitlists(commands, context)
-    return {*(course_id for _student, course_id in _keys(commands)), *_other_waits(context)}
-
-
-def _other_waits(context: DecisionContext) -> set[int]:
-    return {course_id for courses in context.other_waitlists.values() for course_id in courses}
+    load_waits_with_prerequisites(commands, context)
+    return {*(course_id for _student, course_id in _keys(commands)), *other_waits(context)}
 
 
 def _keys(commands: Collection[EnrollmentCommand]) -> set[EnrollmentKey]:
     """Return the ids of student and course of each enrollment that the commands may change."""
     keys = {(command.student_id, command.course_id) for command in commands}
     return keys | {(each.student_id, each.instead_of) for each in commands if each.instead_of is not None}
-
-
-def courses_with_qualifiable_students(student_ids: Iterable[int] | None = None) -> list[int]:
-    """Return the ids of courses with prerequisites on whose waitlists these students are; by default, any students."""
-    waitlisted = StudentCourse.objects.waitlisted().exclude(course__prerequisites=[])
-    if student_ids is not None:
-        waitlisted = waitlisted.filter(student__pk__any_of=list(student_ids))
-    return list(waitlisted.order_by("course").values_list("course", flat=True).distinct())
 
 
 def _sets_grades(commands: Iterable[EnrollmentCommand]) -> bool:
@@ -236,38 +243,6 @@ def _sets_grades(commands: Iterable[EnrollmentCommand]) -> bool:
 def _grades_query(commands: Iterable[EnrollmentCommand]) -> tuple[PreparedQuery[Any], Sequence[Any]]:
     """Return the query of the table of grades; it is not run if no command sets a grade."""
     return GRADES, [] if _sets_grades(commands) else [[]]
-
-
-def _may_pass(command: EnrollmentCommand, context: DecisionContext) -> bool:
-    """Return True if the student may pass the course by the command: a completion, or the undo of another grade."""
-    if command.action != UNDO:
-        return command.action == COMPLETE
-    last = context.last_events.get(command.key)
-    return last is not None and last.from_status == last.to_status == Status.COMPLETED and "grade" in last.changes
-
-
-def _load_other_waitlists(commands: Iterable[EnrollmentCommand], context: DecisionContext) -> None:
-    """
-    Find the courses with prerequisites in which students are waitlisted that may pass a course by a command.
-
-    The student may qualify for a seat there, so these courses must be locked too.
-    """
-    passing = {command.student_id for command in commands if _may_pass(command, context)}
-    context.other_waitlists = {}
-    if not passing:
-        return
-    waitlisted = StudentCourse.objects.waitlisted().filter(student__pk__any_of=list(passing))
-    with_prerequisites = waitlisted.exclude(course__prerequisites=[]).order_by("course")
-    for student_id, course_id in with_prerequisites.values_list("student", "course"):
-        context.other_waitlists.setdefault(student_id, []).append(course_id)
-
-
-def _store_waits(commands: Iterable[EnrollmentCommand], context: DecisionContext, course_ids: set[int]) -> None:
-    """Add the courses that depend on others to those in which students are waitlisted who may leave a course."""
-    if course_ids:
-        waits = dependent_waits(leaving_students(commands)).filter(course__in=course_ids).order_by("course")
-        for student_id, course_id in waits.values_list("student", "course"):
-            context.other_waitlists.setdefault(student_id, []).append(course_id)
 
 
 def _store_seat_counts(counts: Iterable[tuple[int, int, Any]], context: DecisionContext) -> None:
@@ -304,8 +279,13 @@ def _courses_query(
     or who wait for one of these and will leave another one.
     """
     students = leaving_students(commands)
-    may_free_seats = students or (ids and not commands)
-    return (courses_and_waits, [ids or [NONE], students or [NONE]]) if may_free_seats else (courses, [ids])
+    args = [ids or [NONE], students or [NONE]]
+    return (courses_and_waits, args) if _may_free_seats(commands, ids) else (courses, [ids])
+
+
+def _may_free_seats(commands: Collection[EnrollmentCommand], ids: Collection[int]) -> bool:
+    """Return True if a seat in the courses may become free, or if they are loaded for promotions only."""
+    return bool(leaving_students(commands) if commands else ids)
 
 
 def _students_by_id(ids: Collection[int]) -> QuerySet[Student]:
@@ -390,10 +370,11 @@ def _courses_by_restored_grades(commands: Collection[EnrollmentCommand], context
 
     Only the journal says what an undo restores, so they are found, and locked, after the other courses.
     """
-    if not any(command.action == UNDO and _may_pass(command, context) for command in commands):
+    if not any(command.action == UNDO and may_pass(command, context) for command in commands):
         return set()
     if context.grades is None:
         context.grades = make_table(GRADES())
     if not context.grades:
         return set()
-    return _course_ids_to_load(commands, context) - context.courses.keys()
+    load_waits_with_prerequisites(commands, context)
+    return other_waits(context) - context.courses.keys()

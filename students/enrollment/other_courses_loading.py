@@ -93,27 +93,23 @@ def waits_for_corequisites(student_ids: Any) -> QuerySet[StudentCourse]:
 
 def with_dependent_waits(ids: Any, student_ids: Any) -> QuerySet[Course]:
     """
-    Return the courses with these ids, those for which the students wait that depend on their other courses, and those
-    that students leave who wait for one with these ids.
+    Return the courses with these ids, those for which the students wait that depend on their other courses, and, of the
+    students who wait for one with these ids, those that they leave for it and those with corequisites that they wait
+    for.
     """
     waits = dependent_waits(student_ids).values("course")
+    waiting = StudentCourse.objects.waitlisted().filter(course__pk__any_of=ids).order_by().values("student")
+    promotable = StudentCourse.objects.waitlisted().filter(student__in=waiting).order_by()
+    requiring = promotable.exclude(course__corequisites=[]).values("course")
     swaps = StudentCourse.objects.filter(course__pk__any_of=ids, instead_of__isnull=False).order_by()
     own = Course.objects.filter(pk__any_of=ids).order_by().values("pk")
-    return Course.objects.filter(pk__in=own.union(waits, swaps.values("instead_of")))
+    return Course.objects.filter(pk__in=own.union(waits, requiring, swaps.values("instead_of")))
 
 
 def dependent_waits(student_ids: Any) -> QuerySet[StudentCourse]:
     """Return the waitlist places of the students in courses that depend on their other courses."""
     waitlisted = StudentCourse.objects.waitlisted().filter(student__pk__any_of=student_ids)
     return waitlisted.filter(depends_on_other_courses("course__")).order_by()
-
-
-def waits_of_students_in(course_ids: Collection[int]) -> list[int]:
-    """Return the courses that depend on others and for which students wait who have a seat in these courses."""
-    enrolled = StudentCourse.objects.enrolled().filter(course__pk__any_of=course_ids).order_by()
-    waits = StudentCourse.objects.waitlisted().filter(student__in=enrolled.values("student"))
-    waits = waits.filter(depends_on_other_courses("course__"))
-    return list(waits.order_by("course").values_list("course", flat=True).distinct())
 
 
 def _max_credits(ids: Any) -> QuerySet[Student, Any]:

@@ -9,8 +9,9 @@ makes the same decisions from facts that are read without locks and outside of a
 transaction would take the write lock.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from django.db import transaction
 
@@ -18,12 +19,17 @@ from courses.models import Course
 from school.db.retry import retry_transaction
 from school.refusals import Refused
 from students.enrollment.actor_context import ActorContext
+from students.enrollment.affected_courses import (
+    courses_affected_by_change,
+    courses_affected_by_terms,
+    courses_with_qualifiable_students,
+    waits_of_students_in,
+)
 from students.enrollment.batch import EnrollmentBatch
 from students.enrollment.commands import EnrollmentCommand, OnFull
 from students.enrollment.decision_context import DecisionContext, EnrollmentKey
-from students.enrollment.loading import courses_with_qualifiable_students, load_unlocked, lock_and_load
+from students.enrollment.loading import load_unlocked, lock_and_load
 from students.enrollment.lock_free_refusal import mark_if_full, refuse_if_full
-from students.enrollment.other_courses_loading import waits_of_students_in
 from students.enrollment.outcomes import Outcome
 from students.enrollment.preview import Preview, build_preview
 from students.models import Action, Hold, Student, StudentCourse
@@ -149,8 +155,8 @@ def promote(
     """
     Give the free seats of courses to waitlisted students, and return the enrollments that got a seat.
 
-    ``key_filter`` takes (student id, course id) and returns True if the student is considered; without it all students
-    are.
+    ``key_filter`` takes (student id, course id) and returns True if the student is considered in one of these courses;
+    without it all students are.
 
     Call this after a change that frees a seat or makes a waitlisted student eligible, if the change is not a command on
     an enrollment of the course. For example: the course has more seats, the course or a student is active again, the
@@ -158,33 +164,44 @@ def promote(
     """
     batch = EnrollmentBatch(DecisionContext(), actor)
     lock_and_load([], batch.context, actor, course_ids=course_ids)
-    batch.promote_all(key_filter)
+    if key_filter is not None:
+        batch.consider_only(course_ids, key_filter)
+    batch.promote_all()
     batch.finish()
     return batch.promoted
 
 
-def promote_in_changed_courses(
-    course_ids: Collection[int], *, actor: ActorContext, needs_less: bool = True
-) -> list[StudentCourse]:
+def promote_in_changed_courses(course_ids: Collection[int], *, actor: ActorContext) -> list[StudentCourse]:
     """
-    Promote waitlisted students in changed courses.
+    Promote waitlisted students in changed courses, whose codes and terms are as before.
 
-    With ``needs_less`` the students of these courses may need fewer credits for them, so other courses are included for
-    which these students wait.
+    The students of these courses may need fewer credits for them, so other courses are included for which these
+    students wait.
     """
-    others = waits_of_students_in(course_ids) if needs_less else []
-    return promote([*course_ids, *others], actor=actor)
+    return promote([*course_ids, *waits_of_students_in(course_ids)], actor=actor)
+
+
+def promote_in_changed_course(course: Course, before: Mapping[str, Any], *, actor: ActorContext) -> list[StudentCourse]:
+    """
+    Promote waitlisted students after any change of a course.
+
+    ``before`` has the earlier values of the course, as ``dependence_of`` returns them; it is empty for a new course.
+    """
+    return promote(courses_affected_by_change(course, before), actor=actor)
 
 
 def promote_by_grades(*, actor: ActorContext) -> list[StudentCourse]:
-    """Promote waitlisted students in all courses with prerequisites. Call this after a change of the grade table."""
+    """Promote waitlisted students in the courses that require others. Call this after a change of the grade table."""
     return promote(courses_with_qualifiable_students(), actor=actor)
 
 
 def promote_in_terms(term_ids: Collection[int], *, actor: ActorContext) -> list[StudentCourse]:
-    """Promote waitlisted students in the courses of terms. Call this after a change of the terms."""
-    waitlisted = StudentCourse.objects.waitlisted().filter(course__term__in=term_ids)
-    return promote(list(waitlisted.order_by("course").values_list("course", flat=True).distinct()), actor=actor)
+    """
+    Promote waitlisted students in the courses of terms, and in courses that met at the same time as one of these.
+
+    Call this after a change of the terms.
+    """
+    return promote(courses_affected_by_terms(term_ids), actor=actor)
 
 
 def adopt(enrollments: Iterable[StudentCourse], actor: ActorContext) -> None:

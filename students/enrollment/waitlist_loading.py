@@ -2,7 +2,8 @@
 Loads the waitlists of courses in which a seat is or may become free.
 
 A waitlisted student may have asked for a swap: the student leaves another course for the seat. The seat that becomes
-free there goes to its waitlist, and so on, so all of these courses and waitlists are loaded too.
+free there goes to its waitlist, and so on, so all of these courses and waitlists are loaded too. So are the courses
+that a student waits for and that require the course in which the student may get a seat.
 """
 
 from collections.abc import Collection, Iterable
@@ -10,11 +11,12 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 
+from courses.models import Course
 from school.db.compiled_queries import PreparedQuery
 from school.db.lookups import pair_in
 from students.enrollment.commands import EnrollmentCommand
 from students.enrollment.decision_context import SEAT_FREEING_ACTIONS, DecisionContext
-from students.enrollment.other_courses_loading import dependent_waits
+from students.enrollment.other_courses_loading import dependent_waits, waits_for_corequisites
 from students.models import Action, EnrollmentEvent, Status, Student, StudentCourse
 
 # The latest row of a key comes last: an open row is always newer than the ended ones.
@@ -42,7 +44,7 @@ def load_waitlists(
     """Read the waitlists of courses with a seat that is or may become free, with waivers and pass-overs."""
     freed_ids = {command.course_id for command in commands if command.action in SEAT_FREEING_ACTIONS}
     freed_ids |= {command.instead_of for command in commands if command.instead_of is not None}
-    context.waitlists, context.waitlist_waivers, context.last_pass_over_codes = {}, {}, {}
+    context.waitlists, context.waitlist_waivers, context.last_pass_over_codes, context.requiring = {}, {}, {}, {}
     _add_waitlists({pk for pk in course_ids if pk in freed_ids or context.has_seat(pk)}, context, students)
 
 
@@ -50,6 +52,9 @@ def _add_waitlists(course_ids: Collection[int], context: DecisionContext, studen
     with_waiters = {pk for pk in course_ids if context.waitlist_lengths[pk]}
     # With the empty ones too: a student that joins one in this batch must be in it for the later commands.
     context.waitlists |= {pk: [] for pk in course_ids}
+    for pk in course_ids:
+        for code in context.courses[pk].corequisites:
+            context.requiring.setdefault(code, []).append(pk)
     if not with_waiters:
         return
     waiters = list(StudentCourse.objects.in_waitlist_order().filter(course__in=with_waiters))
@@ -103,6 +108,24 @@ def load_swaps(context: DecisionContext, students: PreparedQuery[Student]) -> se
         if course_id not in context.other_waitlists.setdefault(student_id, []):
             context.other_waitlists[student_id].append(course_id)
     return course_ids - context.courses.keys()
+
+
+def unloaded_corequisite_waits(context: DecisionContext, covered: Collection[int], loaded: Collection[int]) -> set[int]:
+    """
+    Return the ids of courses that are not ``loaded``, and for which students may qualify by a promotion: they wait in a
+    loaded waitlist of one of the corequisites.
+
+    Those for which students on the waitlists of the ``covered`` courses wait are loaded already. There is no query if
+    nobody waits in another course.
+    """
+    waitlists = {pk: waitlist for pk, waitlist in context.waitlists.items() if waitlist and pk not in covered}
+    if not waitlists:
+        return set()
+    student_ids = list({waiter.student_id for waitlist in waitlists.values() for waiter in waitlist})
+    missing = {*waits_for_corequisites(student_ids).values_list("course", flat=True).distinct()} - {*loaded}
+    taken = {(context.courses[pk].code, context.courses[pk].term_id) for pk in waitlists}
+    waiting = Course.objects.filter(pk__in=missing) if missing else ()
+    return {each.pk for each in waiting if any((code, each.term_id) in taken for code in each.corequisites)}
 
 
 def _swaps(context: DecisionContext) -> set[tuple[int, int]]:

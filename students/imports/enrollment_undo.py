@@ -14,9 +14,9 @@ from courses.lookup import key_of
 from courses.models import Grade
 from school.access.row_scope import filter_by_scope
 from students.enrollment import promote, undo_batch
+from students.enrollment.affected_courses import courses_with_qualifiable_students, waits_of
 from students.enrollment.commands import EnrollmentCommand
 from students.enrollment.decision_context import SYSTEM_ACTIONS
-from students.enrollment.loading import courses_with_qualifiable_students
 from students.enrollment.rules import unchanged_since_import
 from students.imports.actor import actor_from_import
 from students.models import Action, EnrollmentEvent, Status
@@ -99,8 +99,11 @@ class EnrollmentUndo(Importer):
         return results
 
     def finish(self) -> None:
-        courses = self._user_events().order_by().values_list("enrollment__course", flat=True).distinct()
-        promote({*courses, *self._courses_by_grades()}, actor=self.actor)
+        events = self._user_events().order_by()
+        courses = events.values_list("enrollment__course", flat=True).distinct()
+        # The students may wait for other courses, and have credits, time or a corequisite again.
+        others = waits_of(events.values("enrollment__student"))
+        promote({*courses, *others, *self._courses_by_grades()}, actor=self.actor)
 
     def _courses_by_grades(self) -> list[int]:
         """Return the courses for which students may qualify by grades that the undo has restored."""
