@@ -27,8 +27,11 @@ MEETINGS: list[Value] = [
     ([{**MONDAY, "day": "someday"}], "someday 10:00-11:30", "invalid_choice"),
     ([{**MONDAY, "day": "8"}], "8 10:00-11:30", "invalid_choice"),
     ([{**MONDAY, "from": "24:00", "to": "25:00"}], "mon 24:00-25:00", "invalid_time"),
+    ([{**MONDAY, "from": "1\u0660:00"}], "mon 1\u0660:00-11:30", "invalid_time"),
+    ([{**MONDAY, "to": "1\uff11:30"}], "mon 10:00-1\uff11:30", "invalid_time"),
     ([{**MONDAY, "starts_on": LATE, "ends_on": EARLY}], f"mon 10:00-11:30 {LATE}..{EARLY}", "dates_reversed"),
     ([{**MONDAY, "starts_on": "2026-02-30"}], "mon 10:00-11:30 2026-02-30..", "invalid_date"),
+    ([{**MONDAY, "starts_on": "2026-0\u0661-05"}], "mon 10:00-11:30 2026-0\u0661-05..", "invalid_date"),
     ([{**MONDAY, "starts_on": "0999-02-01"}], "mon 10:00-11:30 0999-02-01..", "year_out_of_range"),
 ]
 CREDITS: list[Value] = [
