@@ -270,10 +270,12 @@ class CourseSerializer(StrictModelSerializer):
             return attrs
         code = attrs.get("code", getattr(course, "code", ""))
         course_id = getattr(course, "pk", None)
-        if "corequisites" in attrs:
-            attrs["corequisites"] = check_corequisites(
-                code, attrs["corequisites"], course_id=course_id, visible=visible
-            )
+        if "corequisites" in attrs or (course and code != course.code):
+            stored = filter_visible(course.corequisites, visible) if course else []
+            corequisites = attrs.get("corequisites", stored)
+            checked = check_corequisites(code, corequisites, course_id=course_id, visible=visible)
+            if "corequisites" in attrs:
+                attrs["corequisites"] = checked
         if "prerequisites" in attrs or "code" in attrs:
             visible_prerequisites = filter_visible(course.prerequisites, visible) if course else []
             attrs["prerequisites"] = check_prerequisites(
