@@ -236,7 +236,7 @@ def rename_in_prerequisites(course_id: int, code: str, row_scope: RowScope | Non
         raise Refused([outside_scope_refusal()])
     for course in requiring:
         course.prerequisites = rename_code(course.prerequisites, current_code, code)
-        course.corequisites = [code if each == current_code else each for each in course.corequisites]
+        course.corequisites = rename_code(course.corequisites, current_code, code)
         course.save(update_fields=["prerequisites", "corequisites"])
 
 

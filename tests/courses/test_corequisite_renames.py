@@ -1,4 +1,4 @@
-"""No course is its own corequisite, whichever entry point gives a course another code."""
+"""No course is its own corequisite, or has a corequisite twice, whichever entry point gives a course another code."""
 
 import pytest
 from django.conf import settings
@@ -82,6 +82,17 @@ def test_a_course_does_not_become_its_own_corequisite_by_the_new_code_of_another
     make_course(code="LECTURE", term=lab.term)
     assert rename(api, registrar_client, lecture, "LAB") == []
     assert corequisites_of("LAB") == [[], ["LECTURE"]]
+
+
+@each_rename
+def test_a_course_that_requires_the_old_and_the_new_code_lists_the_new_one_once(rename, api, registrar_client):
+    first = make_course(code="A")
+    make_course(code="B", term=make_term())
+    make_course(code="C", corequisites=["B", "OTHER", "A"])
+
+    assert rename(api, registrar_client, first, "B") == []
+
+    assert corequisites_of("C") == [["B", "OTHER"]]
 
 
 def test_a_limited_client_does_not_make_a_course_its_own_corequisite_that_the_client_does_not_see(lab):
