@@ -1,4 +1,4 @@
-"""Invalid meetings and credits are refused at every entry point, by code and field, and change nothing."""
+"""Invalid meetings, credits and lists are refused at every entry point, by code and field, and change nothing."""
 
 from collections.abc import Callable
 from typing import Any
@@ -41,9 +41,13 @@ CREDITS: list[Value] = [
     (123456, "123456", "max_digits"),
     (2.125, "2.125", "max_decimal_places"),
 ]
+CODES = [f"C-{number}" for number in range(51)]
+LISTS: list[Value] = [(CODES, ", ".join(CODES), "max_length")]
 BAD: dict[tuple[str, str], list[Value]] = {
     ("courses", "meetings"): MEETINGS,
     ("courses", "credits"): CREDITS,
+    ("courses", "prerequisites"): LISTS,
+    ("courses", "corequisites"): LISTS,
     ("terms", "max_credits"): CREDITS,
     ("students", "max_credits"): CREDITS,
 }
@@ -93,7 +97,8 @@ def _batch(code: str) -> EntryPoint:
 
 
 def _text_of_file(kind: str, code: str, name: str, text: str) -> str:
-    return f"{','.join([COLUMNS[kind], *VALID[kind], name])}\n{','.join([code, *VALID[kind].values(), text])}\n"
+    cells = [code, *VALID[kind].values(), f'"{text}"']
+    return f"{','.join([COLUMNS[kind], *VALID[kind], name])}\n{','.join(cells)}\n"
 
 
 def _command(code: str) -> EntryPoint:
