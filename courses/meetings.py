@@ -27,7 +27,10 @@ MAX_MEETINGS = 50
 MAX_PLACE = 64
 WEEK = 7  # days
 
-_TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
+# Times are compared as texts, and \d would match the digits of other scripts, too.
+_TIME = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+# The parts of a meeting. ``clean_meetings`` checks each of them.
 _TEXT = re.compile(
     r"(?P<day>\w+)\s+(?P<from>\d{1,2}:\d{2})\s*[-–]\s*(?P<to>\d{1,2}:\d{2})"
     r"(?:\s+(?P<starts_on>\d{4}-\d{2}-\d{2})?\.\.(?P<ends_on>\d{4}-\d{2}-\d{2})?)?(?:\s+(?P<place>.+))?"
@@ -157,7 +160,7 @@ def _clean_date(value: Any) -> str | None:
     if value is None:
         return None
     try:
-        if not isinstance(value, str) or not re.fullmatch(r"\d{4}-\d{2}-\d{2}", value):
+        if not isinstance(value, str) or not _DATE.fullmatch(value):
             raise ValueError
         day = date.fromisoformat(value)
     except ValueError:

@@ -15,9 +15,13 @@ from django.utils.translation import gettext
 
 from school.fields import ListField
 from school.i18n.stored_messages import translatable as _
+from school.refusals import Refusal
 from school.text_normalization import normalized
 
 Item = str | list[str] | dict[str, str]
+
+MAX_ITEMS = 50  # the number of prerequisites, and of corequisites, that a course can get
+MAX_ALTERNATIVES = 20
 
 _TOKEN = re.compile(
     r'"(?P<quoted>(?:[^"]|"")*)"|(?P<separator>[,\r\n])|(?P<operator>\||>=)|(?P<space>\s+)'
@@ -81,6 +85,24 @@ def distinct_items(items: Iterable[Item]) -> list[Item]:
             item = codes if len(codes) > 1 else codes[0]
         found.setdefault(json.dumps(item, sort_keys=True), item)
     return list(found.values())
+
+
+def limit_refusals(items: Collection[Item], stored: Collection[Item], field: str) -> list[Refusal]:
+    """
+    Return the refusals of a list with too many items, or too many alternatives in an item.
+
+    The ``stored`` list is accepted as it is: it may be from before the limits.
+    """
+    if items == stored:
+        return []
+    refusals = []
+    if len(items) > MAX_ITEMS:
+        message = _("Give at most %(number)s courses or groups of alternatives.")
+        refusals.append(Refusal("max_length", message % {"number": MAX_ITEMS}, field=field))
+    if any(isinstance(item, list) and len(item) > MAX_ALTERNATIVES for item in items):
+        message = _("Give at most %(number)s alternatives in a group.")
+        refusals.append(Refusal("max_length", message % {"number": MAX_ALTERNATIVES}, field=field))
+    return refusals
 
 
 def rename_code(items: Iterable[Item], code: str, new_code: str) -> list[Item]:

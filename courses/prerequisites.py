@@ -12,7 +12,6 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 
-from django.core.exceptions import ValidationError
 from django.db import connection
 from django.db.models import Q, QuerySet
 from django.utils.translation import ngettext
@@ -20,12 +19,22 @@ from django.utils.translation import ngettext
 from courses.grades import GradeTable, load_table, minimum_grade_refusals
 from courses.lookup import course_not_found
 from courses.models import Course
-from courses.prerequisite_items import Item, all_codes, codes_of, describe, distinct_items, minimum_grades, rename_code
+from courses.prerequisite_items import (
+    Item,
+    all_codes,
+    codes_of,
+    describe,
+    distinct_items,
+    limit_refusals,
+    minimum_grades,
+    rename_code,
+)
 from school.access.row_scope import RowScope, filter_by_scope, outside_scope_refusal
 from school.i18n.stored_messages import translatable as _
 from school.identifiers import similar_identifiers
-from school.refusals import Refusal, Refused, explain_identifier
+from school.refusals import Refusal, Refused, explain_identifier, validation_error
 
+FIELD = "prerequisites"
 LOCK_ID = 0x5C41 << 48  # the key of the advisory lock, which no other advisory lock of School uses
 MAX_EXPLAINED_CODES = 100  # the maximum number of unknown codes for which similar ones are looked up
 MAX_SHOWN_COURSES = 10  # the maximum number of courses that one message names
@@ -115,8 +124,8 @@ def check_prerequisites(
     """
     Return the prerequisites to store, without duplicates.
 
-    Raise ``ValidationError`` for a code that no course has, for a grade that cannot be a minimum, and for a course that
-    would come before itself.
+    Raise ``ValidationError`` for a list that is too long, for a code that no course has, for a grade that cannot be a
+    minimum, and for a course that would come before itself.
 
     ``course_id`` is the course that is changed: its present code and prerequisites are ignored. Other courses that
     require its present code are treated as if they required the new one, which ``rename_in_prerequisites`` writes.
@@ -127,29 +136,25 @@ def check_prerequisites(
     if prerequisites or course_id:
         lock_prerequisites()
     others = Course.objects.exclude(pk__in=[course_id] if course_id else [])
-    current_code = _code_of(course_id)
+    current = Course.objects.filter(pk=course_id).values_list("code", FIELD).first() if course_id else None
+    current_code, stored = current or (None, [])
+    if exceeded := limit_refusals(merge_hidden(prerequisites, stored, visible), stored, FIELD):
+        raise validation_error(exceeded)
     is_renamed = current_code not in (None, code)
     is_code_replaced = is_renamed and not others.filter(code=current_code).exists()
     prerequisites_by_code = _prerequisites_by_code(others, {current_code: code} if is_code_replaced else {})
-    errors: dict[str, list[ValidationError]] = defaultdict(list)
     required = set(all_codes(prerequisites))
     seen = [each for each in required if visible is None or each in visible]
     known = set(others.filter(code__in=seen).values_list("code", flat=True)) | {code}
-    refusals = unknown_code_refusals(sorted(required - known), others, visible)
-    for refusal in [*refusals.values(), *_grade_refusals(prerequisites)]:
-        errors["prerequisites"].append(ValidationError(refusal.message, code=refusal.code))
-    stored = Course.objects.filter(pk=course_id).values_list("prerequisites", flat=True).first() if course_id else []
-    prerequisites = merge_hidden(
-        [item for item in prerequisites if known.issuperset(codes_of(item))], stored or [], visible
-    )
+    refusals = [*unknown_code_refusals(sorted(required - known), others, visible).values()]
+    refusals += _grade_refusals(prerequisites)
+    prerequisites = merge_hidden([item for item in prerequisites if known.issuperset(codes_of(item))], stored, visible)
     next_codes = all_codes(prerequisites)
     next_codes += prerequisites_by_code.get(code, ()) if is_renamed else ()
     if cycle := _find_cycle(code, next_codes, prerequisites_by_code):
-        field = "code" if is_renamed else "prerequisites"
-        refusal = _cycle_refusal(cycle, visible)
-        errors[field].append(ValidationError(refusal.message, code=refusal.code))
-    if errors:
-        raise ValidationError(dict(errors))
+        refusals.append(_cycle_refusal(cycle, visible).with_field("code" if is_renamed else FIELD))
+    if refusals:
+        raise validation_error(refusals)
     return prerequisites
 
 
@@ -159,7 +164,7 @@ def check_visibility(
     visible: Collection[str] | None,
     added: Collection[str],
     *,
-    field: str = "prerequisites",
+    field: str = FIELD,
 ) -> list[Item]:
     """
     Return the prerequisites, or corequisites, to store for a course of a batch, each once, with the hidden stored ones.
@@ -172,7 +177,7 @@ def check_visibility(
         return items
     unknown = [code for code in all_codes(items) if code not in visible and code not in added]
     if refusals := unknown_code_refusals(unknown, Course.objects.none(), visible, field):
-        raise ValidationError({field: [ValidationError(each.message, code=each.code) for each in refusals.values()]})
+        raise validation_error(refusals.values())
     return merge_hidden(items, stored, visible)
 
 
@@ -191,8 +196,11 @@ def prerequisite_refusals(
         Course.objects.filter(pk__in=[each.pk for each in courses if each.pk]).values_list("pk", "prerequisites")
     )
     changed = [each for each in courses if each.prerequisites and each.prerequisites != stored.get(each.pk)]
+    exceeded = {id(each): limit_refusals(each.prerequisites, stored.get(each.pk, []), FIELD) for each in changed}
+    refusals = {key: each for key, each in exceeded.items() if each}
+    changed = [each for each in changed if id(each) not in refusals]
     if not changed:
-        return {}
+        return refusals
     every_course = Course.objects.all()
     required = {code for course in changed for code in all_codes(course.prerequisites)}
     existing = set(every_course.filter(code__in=required).values_list("code", flat=True))
@@ -200,7 +208,6 @@ def prerequisite_refusals(
     unknown = sorted(code for code in required - existing if not is_added_later(code))
     unknown_refusals = unknown_code_refusals(unknown, every_course, visible)
     table = load_table() if any(minimum_grades(each.prerequisites) for each in changed) else GradeTable()
-    refusals: dict[int, list[Refusal]] = {}
     while True:
         added = {each.code for each in courses if id(each) not in refusals}
         accepted = [each for each in changed if id(each) not in refusals]
@@ -236,7 +243,7 @@ def rename_in_prerequisites(course_id: int, code: str, row_scope: RowScope | Non
         raise Refused([outside_scope_refusal()])
     for course in requiring:
         course.prerequisites = rename_code(course.prerequisites, current_code, code)
-        course.corequisites = [code if each == current_code else each for each in course.corequisites]
+        course.corequisites = rename_code(course.corequisites, current_code, code)
         course.save(update_fields=["prerequisites", "corequisites"])
 
 
@@ -293,7 +300,7 @@ def _is_prerequisite_refusal(code: str, keys: list[str], count: int) -> Refusal:
 
 
 def unknown_code_refusals(
-    codes: Sequence[str], courses: QuerySet[Course], visible: Collection[str] | None, field: str = "prerequisites"
+    codes: Sequence[str], courses: QuerySet[Course], visible: Collection[str] | None, field: str = FIELD
 ) -> dict[str, Refusal]:
     """Return a refusal for each code, which no course has. The first ones suggest similar codes of visible courses."""
     likely = {code: similar_identifiers(code) for code in codes[:MAX_EXPLAINED_CODES]}
@@ -315,7 +322,7 @@ def _grade_refusals(items: Iterable[Item]) -> list[Refusal]:
 def _cycle_refusal(cycle: list[str], visible: Collection[str] | None) -> Refusal:
     message = _("These courses would be prerequisites of themselves: %(codes)s.")
     parts = {"codes": _format_cycle(cycle, visible)}
-    return Refusal("prerequisite_cycle", message % parts, field="prerequisites")
+    return Refusal("prerequisite_cycle", message % parts, field=FIELD)
 
 
 def _cycle_refusals(

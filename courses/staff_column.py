@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
 
 from bulk.files.csv_reader import Row
 from bulk.importers.object_saver import ObjectEntry
@@ -15,6 +16,11 @@ from courses.models import CourseStaff
 from school.i18n.stored_messages import translatable as _
 
 STAFF = "staff"  # the user names, separated by blanks
+
+
+def active_staff() -> QuerySet[Any]:
+    """Return the users that a file can assign to courses."""
+    return get_user_model().objects.filter(is_staff=True, is_active=True)
 
 
 class StaffColumn(UpsertImporter):
@@ -33,7 +39,7 @@ class StaffColumn(UpsertImporter):
 
     def find_staff(self, rows: Sequence[Row]) -> None:
         names = {name for row in rows for name in row.cells.get(STAFF, "").split()}
-        users = get_user_model().objects.filter(username__in=names, is_staff=True, is_active=True)
+        users = active_staff().filter(username__in=names)
         self.users = dict(users.values_list("username", "pk")) if names else {}
 
     def staff_of(self, cells: Mapping[str, str]) -> list[int]:

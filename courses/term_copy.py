@@ -20,7 +20,7 @@ from bulk.models import Import, ImportChannel, Review
 from courses.exports import COURSES
 from courses.imports import CourseImporter
 from courses.models import Course, CourseStaff, Term
-from courses.staff_column import STAFF
+from courses.staff_column import STAFF, active_staff
 from school.i18n.stored_messages import translatable as _
 from school.refusals import Refusal, Refused
 
@@ -77,9 +77,9 @@ class CourseCopy:
         return (values for _pk, *values in self._values_with_ids(term))
 
     def _staff(self) -> dict[int, list[str]]:
-        """Return the user names of the active staff of the courses, by the ids of the courses."""
+        """Return, by the ids of the courses, the user names of their staff whom the copies can have, too."""
         staff: dict[int, list[str]] = {}
-        named = CourseStaff.objects.filter(course__term=self.source, user__is_active=True).order_by("user__username")
+        named = CourseStaff.objects.filter(course__term=self.source, user__in=active_staff()).order_by("user__username")
         for course, username in named.values_list("course", "user__username"):
             staff.setdefault(course, []).append(username)
         return staff

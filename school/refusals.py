@@ -1,8 +1,10 @@
 """Reasons why an operation is rejected: a code for programs and a message for people, independent of HTTP."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+from django.core.exceptions import ValidationError
 
 from school.i18n.stored_messages import join_messages, parts_to_json, truncate_message
 from school.i18n.stored_messages import translatable as _
@@ -59,6 +61,14 @@ class Refused(Exception):
     def __init__(self, refusals: Sequence[Refusal]) -> None:
         self.refusals = tuple(refusals)
         super().__init__(" ".join(refusal.message for refusal in self.refusals))
+
+
+def validation_error(refusals: Iterable[Refusal]) -> ValidationError:
+    """Return the error with these refusals, each in its field."""
+    errors: dict[str, list[ValidationError]] = {}
+    for each in refusals:
+        errors.setdefault(str(each.field), []).append(ValidationError(each.message, code=each.code))
+    return ValidationError(errors)
 
 
 def suggest_key(identifier: str, prefix: str) -> str:

@@ -7,13 +7,14 @@ from django.core.exceptions import ValidationError as ModelError
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
+from rest_framework.fields import empty
 
 from courses.corequisites import check_corequisites
 from courses.grades import table_refusals
 from courses.lookup import term_not_found
 from courses.meetings import DAYS, MAX_MEETINGS, MAX_PLACE, Meeting, clean_meetings
 from courses.models import Course, Grade, Term
-from courses.prerequisite_items import Item
+from courses.prerequisite_items import MAX_ALTERNATIVES, MAX_ITEMS, Item
 from courses.prerequisites import (
     check_prerequisites,
     check_visibility,
@@ -127,7 +128,12 @@ class MinimumGradeSerializer(KnownFieldsSerializer):
     {
         "anyOf": [
             {"type": "string", "maxLength": 64},
-            {"type": "array", "items": {"type": "string", "maxLength": 64}, "minItems": 1, "maxItems": 20},
+            {
+                "type": "array",
+                "items": {"type": "string", "maxLength": 64},
+                "minItems": 1,
+                "maxItems": MAX_ALTERNATIVES,
+            },
             {
                 "type": "object",
                 "properties": {"course": {"type": "string"}, "grade": {"type": "string"}},
@@ -143,7 +149,7 @@ class PrerequisiteField(serializers.Field[Any, Any, Any, Any]):
 
     default_error_messages = {"invalid": _("Write a code, a list of codes, or an object with course and grade.")}
     code = CodeField()
-    alternatives = BoundedListField(child=CodeField(), min_length=1, max_length=20)
+    alternatives = BoundedListField(child=CodeField(), min_length=1, max_length=MAX_ALTERNATIVES)
 
     def to_internal_value(self, data: Any) -> Item:
         if isinstance(data, str):
@@ -222,16 +228,32 @@ class TermCodeField(serializers.SlugRelatedField[Term]):
         return terms[code]
 
 
+class ItemListField(BoundedListField):
+    """
+    The prerequisites or corequisites of a course.
+
+    The list that the caller reads is accepted unchanged, because it may be from before the limits.
+    """
+
+    def run_validation(self, data: Any = empty) -> Any:
+        course = getattr(self.parent, "instance", None)
+        if isinstance(course, Course) and isinstance(data, list):
+            readable = _visible_prerequisites(self.context.get("request"), getattr(course, str(self.field_name)))
+            if data == readable:
+                return readable
+        return super().run_validation(data)
+
+
 class CourseSerializer(StrictModelSerializer):
     term = TermCodeField(allow_null=True, required=False)
-    prerequisites = BoundedListField(
+    prerequisites = ItemListField(
         child=PrerequisiteField(),
         required=False,
-        max_length=50,
+        max_length=MAX_ITEMS,
         help_text=_("The codes of the courses that must be completed first, in any term."),
     )
     meetings = MeetingListField(required=False)
-    corequisites = BoundedListField(child=CodeField(), required=False, max_length=50)
+    corequisites = ItemListField(child=CodeField(), required=False, max_length=MAX_ITEMS)
     computed = {
         name: ComputedField((name,), _visible_prerequisites, only_limited=True)
         for name in ("prerequisites", "corequisites")
@@ -270,10 +292,12 @@ class CourseSerializer(StrictModelSerializer):
             return attrs
         code = attrs.get("code", getattr(course, "code", ""))
         course_id = getattr(course, "pk", None)
-        if "corequisites" in attrs:
-            attrs["corequisites"] = check_corequisites(
-                code, attrs["corequisites"], course_id=course_id, visible=visible
-            )
+        if "corequisites" in attrs or (course and code != course.code):
+            stored = filter_visible(course.corequisites, visible) if course else []
+            corequisites = attrs.get("corequisites", stored)
+            checked = check_corequisites(code, corequisites, course_id=course_id, visible=visible)
+            if "corequisites" in attrs:
+                attrs["corequisites"] = checked
         if "prerequisites" in attrs or "code" in attrs:
             visible_prerequisites = filter_visible(course.prerequisites, visible) if course else []
             attrs["prerequisites"] = check_prerequisites(

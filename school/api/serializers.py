@@ -81,6 +81,14 @@ class StrictModelSerializer(KnownFieldsSerializer, serializers.ModelSerializer[A
         """Return no validators of DRF, because this class checks all constraints of the model."""
         return []
 
+    def get_uniqueness_extra_kwargs(self, field_names: Any, declared_fields: Any, extra_kwargs: Any) -> Any:
+        """
+        Return the options of the fields without those of DRF for unique constraints.
+
+        DRF gives a field of a constraint the default of the model, so that a PUT without the field would reset it.
+        """
+        return extra_kwargs, {}
+
     def to_internal_value(self, data: Any) -> Any:
         """Return the values; raise ``ValidationError`` with all errors, also those of constraints on valid values."""
         try:

@@ -1,4 +1,4 @@
-"""Invalid meetings and credits are refused at every entry point, by code and field, and change nothing."""
+"""Invalid meetings, credits and lists are refused at every entry point, by code and field, and change nothing."""
 
 from collections.abc import Callable
 from typing import Any
@@ -27,8 +27,11 @@ MEETINGS: list[Value] = [
     ([{**MONDAY, "day": "someday"}], "someday 10:00-11:30", "invalid_choice"),
     ([{**MONDAY, "day": "8"}], "8 10:00-11:30", "invalid_choice"),
     ([{**MONDAY, "from": "24:00", "to": "25:00"}], "mon 24:00-25:00", "invalid_time"),
+    ([{**MONDAY, "from": "1\u0660:00"}], "mon 1\u0660:00-11:30", "invalid_time"),
+    ([{**MONDAY, "to": "1\uff11:30"}], "mon 10:00-1\uff11:30", "invalid_time"),
     ([{**MONDAY, "starts_on": LATE, "ends_on": EARLY}], f"mon 10:00-11:30 {LATE}..{EARLY}", "dates_reversed"),
     ([{**MONDAY, "starts_on": "2026-02-30"}], "mon 10:00-11:30 2026-02-30..", "invalid_date"),
+    ([{**MONDAY, "starts_on": "2026-0\u0661-05"}], "mon 10:00-11:30 2026-0\u0661-05..", "invalid_date"),
     ([{**MONDAY, "starts_on": "0999-02-01"}], "mon 10:00-11:30 0999-02-01..", "year_out_of_range"),
 ]
 CREDITS: list[Value] = [
@@ -38,9 +41,13 @@ CREDITS: list[Value] = [
     (123456, "123456", "max_digits"),
     (2.125, "2.125", "max_decimal_places"),
 ]
+CODES = [f"C-{number}" for number in range(51)]
+LISTS: list[Value] = [(CODES, ", ".join(CODES), "max_length")]
 BAD: dict[tuple[str, str], list[Value]] = {
     ("courses", "meetings"): MEETINGS,
     ("courses", "credits"): CREDITS,
+    ("courses", "prerequisites"): LISTS,
+    ("courses", "corequisites"): LISTS,
     ("terms", "max_credits"): CREDITS,
     ("students", "max_credits"): CREDITS,
 }
@@ -90,7 +97,8 @@ def _batch(code: str) -> EntryPoint:
 
 
 def _text_of_file(kind: str, code: str, name: str, text: str) -> str:
-    return f"{','.join([COLUMNS[kind], *VALID[kind], name])}\n{','.join([code, *VALID[kind].values(), text])}\n"
+    cells = [code, *VALID[kind].values(), f'"{text}"']
+    return f"{','.join([COLUMNS[kind], *VALID[kind], name])}\n{','.join(cells)}\n"
 
 
 def _command(code: str) -> EntryPoint:

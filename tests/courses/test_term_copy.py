@@ -86,6 +86,17 @@ def test_the_staff_is_copied_on_request(terms, courses):
     assert list(staff) == [("MATH-1", "teacher")]
 
 
+def test_users_who_are_no_active_staff_any_more_are_left_out(terms, courses):
+    _source, target = terms
+    for name, state in {"former": {"is_staff": False}, "gone": {"is_staff": True, "is_active": False}}.items():
+        CourseStaff.objects.create(course=courses[0], user=User.objects.create_user(name, **state))
+
+    copy("--with-staff")
+
+    staff = CourseStaff.objects.filter(course__term=target).values_list("course__code", "user__username")
+    assert list(staff) == [("MATH-1", "teacher")]
+
+
 def test_a_second_copy_changes_nothing(terms, courses):
     _source, target = terms
     copy("--with-staff")

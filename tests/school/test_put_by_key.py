@@ -154,6 +154,19 @@ def test_the_only_course_with_a_code_keeps_its_term(api, term):
     assert (answer.status_code, answer.json()["id"], answer.json()["term"]) == (200, course.pk, "2026F")
 
 
+@pytest.mark.parametrize("path", ["code:MATH-101@2026F", "code:MATH-101", "code:MATH-101@2026F@B", "{id}"])
+def test_the_only_section_keeps_its_name_unless_the_body_gives_another(api, term, path):
+    course = make_course(code="MATH-101", term=term, section="B")
+    url = f"/api/v1/courses/{path.format(id=course.pk)}"
+
+    kept = api.put(url, {"code": "MATH-101", **COURSE})
+    other = api.put(url, {"code": "MATH-101", **COURSE, "section": "C"})
+    unnamed = api.put(f"/api/v1/courses/{course.pk}", {"code": "MATH-101", **COURSE, "section": ""})
+
+    answers = [(each.status_code, each.json()["id"], each.json()["section"]) for each in (kept, other, unnamed)]
+    assert answers == [(200, course.pk, "B"), (200, course.pk, "C"), (200, course.pk, "")]
+
+
 def test_a_replacement_can_change_the_key(api):
     make_student(student_number="S-1")
 
