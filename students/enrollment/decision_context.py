@@ -46,6 +46,8 @@ class DecisionContext:
     - ``waitlists`` has the waitlists, in order, of courses where a seat is or may become free. ``waitlist_waivers``
       maps a waitlisted enrollment key to the codes of the rules waived for it, ``last_pass_over_codes`` to the codes of
       the refusals for which it was last passed over.
+    - ``undo_waivers`` maps an enrollment key to the codes of the rules that its undo waives, because they were waived
+      for what it restores.
     - ``completed`` counts how often a student has passed a course code, for the courses' prerequisites;
       ``completed_with`` counts the completions of a code with a grade. ``grades`` is the table of grades, None if no
       decision of the batch depends on it.
@@ -79,6 +81,7 @@ class DecisionContext:
     waitlists: dict[int, list[StudentCourse]] = field(default_factory=dict)
     last_waitlisted_at: dict[int, datetime] = field(default_factory=dict)
     waitlist_waivers: dict[EnrollmentKey, frozenset[str]] = field(default_factory=dict)
+    undo_waivers: dict[EnrollmentKey, frozenset[str]] = field(default_factory=dict)
     last_pass_over_codes: dict[EnrollmentKey, list[str]] = field(default_factory=dict)
     other_waitlists: dict[int, list[int]] = field(default_factory=dict)
     other_courses: OtherCourses = field(default_factory=OtherCourses)

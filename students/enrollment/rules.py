@@ -354,6 +354,8 @@ def evaluate(command: EnrollmentCommand, context: DecisionContext) -> Decision:
         found = [(each, messages) for each in RULES[command.action] if (messages := each.check(command, context))]
         refusals = [refusal for each, messages in found for refusal in each.refusals(messages)]
     waived = command.waived_codes & WAIVABLE_CODES
+    if command.action == UNDO:
+        waived |= context.undo_waivers.get(command.key, frozenset())
     return Decision(
         (*objections, *(refusal for refusal in refusals if refusal.code not in waived)),
         tuple(dict.fromkeys(refusal.code for refusal in refusals if refusal.code in waived)),
