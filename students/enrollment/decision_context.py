@@ -53,6 +53,8 @@ class DecisionContext:
       decision of the batch depends on it.
     - ``other_waitlists`` maps a student who may pass or leave a course by a command to the other courses in which that
       student is waitlisted, and may qualify for a seat.
+    - ``swapped`` has the ids of a student, of a course that the student left by a swap, and of the course in which the
+      student has a seat by it.
     - ``requested`` has the ids of students, and the codes and the ids of the terms of the courses in which a batch of
       all or none enrolls them.
     - ``other_courses`` has what students have in all courses, for courses that depend on it. ``with_sections`` has the
@@ -85,6 +87,7 @@ class DecisionContext:
     last_pass_over_codes: dict[EnrollmentKey, list[str]] = field(default_factory=dict)
     other_waitlists: dict[int, list[int]] = field(default_factory=dict)
     other_courses: OtherCourses = field(default_factory=OtherCourses)
+    swapped: set[tuple[int, int, int]] = field(default_factory=set)
     requested: frozenset[tuple[int, str, int | None]] = frozenset()
     with_sections: set[int] = field(default_factory=set)
     completed: dict[tuple[int, str], int] = field(default_factory=partial(defaultdict, int))
@@ -223,7 +226,8 @@ class DecisionContext:
         if event.action not in SYSTEM_ACTIONS:
             self.last_events[key] = event
         if event.action == ENROLL and event.to_status == WAITLISTED:
-            self.waitlist_waivers[key] = frozenset(event.waived)
+            if event.from_status != WAITLISTED:  # the wish for a swap leaves the waiver as it is
+                self.waitlist_waivers[key] = frozenset(event.waived)
             self.last_pass_over_codes.pop(key, None)
 
 

@@ -43,7 +43,8 @@ def _begun_since(student_ids: Iterable[int], course: Course, since: datetime) ->
 
 def _new_obstacles(course: Course, row: StudentCourse) -> set[str]:
     """Return the codes of the rules by which an enrollment in another course stands in the way of this course."""
-    other, found = row.course, set()
+    other = row.course
+    found: set[str] = set()
     is_same_term = other.term_id == course.term_id
     if is_same_term and other.code == course.code:
         found.add(no_other_section.code)
