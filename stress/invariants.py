@@ -230,7 +230,7 @@ class _Course:
             return
         if event.to_status == Status.ENROLLED and pk not in self.seated:
             yield from self._check_seat(event)
-        if event.to_status == Status.WAITLISTED and event.action == Action.ENROLL:
+        if event.to_status == Status.WAITLISTED and event.action == Action.ENROLL and pk not in self.waiting:
             yield from self._check_waitlist_place(event)
         self.seated.discard(pk)
         self.waiting.pop(pk, None)

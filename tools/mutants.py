@@ -233,6 +233,12 @@ GUARDS = [
         ),
     ),
     Mutant(
+        "the undo of a cancellation waives what was waived",
+        SQLITE,
+        "tests/students/test_cancellation_waivers.py::test_a_waiver_of_a_promoted_student_is_restored",
+        instead("students/enrollment/cancellation.py", "batch.context.undo_waivers = {", "batch.context.holds = {"),
+    ),
+    Mutant(
         "a cancellation requires the scope of enrollments",
         SQLITE,
         "tests/students/test_cancellations.py::test_both_scopes_are_required",
@@ -345,15 +351,25 @@ GUARDS = [
         "tests/students/test_swaps.py::test_only_a_course_with_a_seat_can_be_swapped[waitlisted]",
         instead(
             "students/enrollment/rules.py",
-            "swap_names_two_courses, swapped_course_has_seat)",
-            "swap_names_two_courses)",
+            "    swap_names_two_courses,\n    swapped_course_has_seat,\n",
+            "    swap_names_two_courses,\n",
         ),
     ),
     Mutant(
         "a swap of a course with itself is refused",
         SQLITE,
         "tests/students/test_swaps.py::test_a_swap_with_itself_is_refused",
-        instead("students/enrollment/rules.py", "swap_names_two_courses, ", ""),
+        instead("students/enrollment/rules.py", "    swap_names_two_courses,\n", ""),
+    ),
+    Mutant(
+        "a swap for a course that the student has already",
+        SQLITE,
+        "tests/students/test_swaps_of_open.py::test_a_wish_can_be_replaced_and_its_undo_restores_the_one_before",
+        instead(
+            "students/enrollment/transitions.py",
+            "return keeps_status(command, context) and _is_swapped(command, context)",
+            "return keeps_status(command, context)",
+        ),
     ),
     Mutant(
         "the rules are asked as if the old enrollment were gone",

@@ -73,6 +73,7 @@ class EnrollForm(forms.ModelForm):
     )
     actor: ActorContext
     record_refusals = True  # False for a preview
+    visible_enrollments: StudentCourseQuerySet  # those that the user may see
     preview: Preview | None = None  # set by ``clean`` for a preview
     outcome: Outcome | None = None  # the decision of the rules, set by ``clean``
 
@@ -178,7 +179,7 @@ class EnrollmentAdmin(AsOfExport, BulkEnrollViews, BulkActionViews):
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         form: Any = super().get_form(request, obj, change, **kwargs)
-        form.actor = actor_from_request(request)
+        form.actor, form.visible_enrollments = actor_from_request(request), self.get_queryset(request)
         if not form.actor.may_waive:
             form.base_fields.pop("waive", None)
         return form

@@ -1,6 +1,6 @@
 """The API view for batches of commands on enrollments."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiResponse, extend_schema
@@ -59,11 +59,13 @@ class BatchView(StrictQueryMixin, APIView):
         actor = actor_from_request(request)
         is_atomic = batch.validated_data["atomic"]
         is_preview = batch.validated_data["dry_run"]
-        losing: Collection[int] = ()
+        counts: dict[str, int] = {}
         if is_preview or (is_atomic and len(commands) < len(items)):
             preview = preview_commands(commands, actor, together=is_atomic)
             outcomes = [planned.outcome for planned in preview.planned_actions]
-            losing = preview.losing_prerequisites
+            if is_preview:
+                counts["losing_prerequisites"] = count_visible(request, preview.losing_prerequisites)
+                counts["losing_corequisites"] = count_visible(request, preview.losing_corequisites)
         else:
             outcomes = (execute_atomic if is_atomic else execute)(commands, actor)
         rolled_back = is_atomic and not (len(commands) == len(items) and all(outcome.accepted for outcome in outcomes))
@@ -74,7 +76,6 @@ class BatchView(StrictQueryMixin, APIView):
             message = _("No item of the batch was applied. See the outcome of each item.")
             body = problem(422, [Refusal("nothing_applied", message, _("Nothing applied"))])
             return Response({**body, "outcomes": serialized}, 422, content_type=CONTENT_TYPE)
-        counts = {"losing_prerequisites": count_visible(request, losing)} if is_preview else {}
         return Response({"outcomes": serialized, **counts}, 200 if all(applied) else 207)
 
 

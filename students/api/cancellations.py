@@ -17,6 +17,7 @@ from school.api.query_parameters import StrictQueryMixin
 from school.api.serializers import parse_body
 from students.api.actor import actor_from_request
 from students.api.serializers.cancellations import CancellationResultSerializer, CourseCancellationSerializer
+from students.api.visible_rows import count_visible
 from students.enrollment import cancel_course, preview_cancellation, preview_undo, undo_cancellation
 from students.enrollment.cancellation import CancellationResult
 
@@ -47,7 +48,7 @@ class CancellationViewSet(RowScopeMixin, StrictQueryMixin, GenericViewSet[Course
         """
         data = parse_body(CourseCancellationSerializer, request.data).validated_data
         act = preview_cancellation if data["dry_run"] else cancel_course
-        return _response(act(self._course_id(), actor=actor_from_request(request), reason=data["reason"]))
+        return _response(request, act(self._course_id(), actor=actor_from_request(request), reason=data["reason"]))
 
     @extend_schema(request=UndoSerializer, responses=CancellationResultSerializer)
     def undo(self, request: Request, course_id: str) -> Response:
@@ -58,7 +59,7 @@ class CancellationViewSet(RowScopeMixin, StrictQueryMixin, GenericViewSet[Course
         """
         is_dry_run = parse_body(UndoSerializer, request.data).validated_data["dry_run"]
         act = preview_undo if is_dry_run else undo_cancellation
-        return _response(act(self._course_id(), actor=actor_from_request(request)))
+        return _response(request, act(self._course_id(), actor=actor_from_request(request)))
 
     def _course_id(self) -> int:
         course = find_course(self.kwargs["course_id"], self.get_queryset())
@@ -66,6 +67,7 @@ class CancellationViewSet(RowScopeMixin, StrictQueryMixin, GenericViewSet[Course
         return course.pk
 
 
-def _response(result: CancellationResult) -> Response:
+def _response(request: Request, result: CancellationResult) -> Response:
     numbers = {"enrolled": result.enrolled, "waitlisted": result.waitlisted, "kept": result.kept}
-    return Response({**numbers, "promoted": result.promoted})
+    losing = count_visible(request, result.preview.losing_corequisites)
+    return Response({**numbers, "promoted": result.promoted, "losing_corequisites": losing})

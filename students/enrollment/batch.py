@@ -192,7 +192,7 @@ class EnrollmentBatch:
             if not decision.refusals:
                 replaced = self.context.replaced(waiter.student_id, waiter.instead_of_id)
                 if replaced:
-                    self._end(replaced, by_system=True)
+                    self._end(replaced, course_id, by_system=True)
                     others = self.context.other_waitlists.get(waiter.student_id, ())
                     affected.update(dict.fromkeys((replaced.course_id, *others)))
                 affected.update(dict.fromkeys(self.context.courses_requiring(course_id)))
@@ -221,16 +221,19 @@ class EnrollmentBatch:
             return None
         replaced = self.context.replaced(command.student_id, self.context.course_to_leave(command))
         if replaced:
-            self._end(replaced, command.reason)
+            self._end(replaced, command.course_id, command.reason)
         return replaced
 
-    def _end(self, enrollment: StudentCourse, reason: str = "", *, by_system: bool = False) -> None:
-        """End an enrollment that another one replaces. The journal has this entry before that of the other one."""
+    def _end(self, enrollment: StudentCourse, course_id: int, reason: str = "", *, by_system: bool = False) -> None:
+        """
+        End an enrollment that one in another course replaces. The journal has this entry before that of the other one.
+        """
         drop = EnrollmentCommand(Action.DROP, *enrollment.key)
         status = next_status(drop, self.context)
         fields = self._new_values(drop, enrollment, status)
         self._update(enrollment, status, fields, Action.DROP, Decision(), reason, by_system=by_system)
         self.swapped.append(self.events[-1])
+        self.context.swapped.add((*enrollment.key, course_id))
 
     def adopt(self, enrollment: StudentCourse) -> None:
         """
@@ -279,16 +282,16 @@ class EnrollmentBatch:
             self._restored_values(command) if command.action == UNDO else self._new_values(command, enrollment, status)
         )
         self._update(enrollment, status, fields, command.action, decision, command.reason)
-        if status == WAITLISTED:
+        if status == WAITLISTED and is_new:
             enrollment.annotated_waitlist_position = self.context.waitlist_lengths[command.course_id]
         return is_new
 
     def _new_values(self, command: EnrollmentCommand, enrollment: StudentCourse, status: Status) -> dict[str, Any]:
         """Return the values that a command gives to fields other than the status."""
         if status == ENROLLED:
-            return {"enrolled_on": self.context.today, "instead_of_id": None}
+            return {"enrolled_on": enrollment.enrolled_on or self.context.today, "instead_of_id": None}
         if status == WAITLISTED:
-            waitlisted_at = self.context.next_waitlist_timestamp(command.course_id)
+            waitlisted_at = enrollment.waitlisted_at or self.context.next_waitlist_timestamp(command.course_id)
             return {"waitlisted_at": waitlisted_at, "instead_of_id": command.instead_of}
         grade = enrollment.grade if command.grade is None else command.grade
         return {"ended_on": enrollment.ended_on or self.context.today, "grade": grade, "instead_of_id": None}

@@ -27,7 +27,9 @@ from students.enrollment.commands import EnrollmentCommand
 from students.enrollment.decision_context import DecisionContext
 from students.enrollment.loading import load_unlocked, lock_and_load
 from students.enrollment.preview import Preview, build_preview
+from students.enrollment.restored_waivers import restored_waivers
 from students.enrollment.service import promote
+from students.enrollment.transitions import COURSE_FULL
 from students.models import Action, CourseCancellation, EnrollmentEvent, Status, Student, StudentCourse
 
 
@@ -126,8 +128,9 @@ def undo_cancellation(
     """
     Undo the cancellation of a course: all its enrollments are as before, and so is its activity.
 
-    Raise ``Refused`` if the course is not cancelled, or if the seats do not suffice any more: then nothing is changed.
-    ``fingerprint`` as in ``cancel_course``.
+    What was waived for an enrollment is waived again. Raise ``Refused`` if the course is not cancelled, or if an
+    enrollment became impossible since the cancellation, as by fewer seats: then nothing is changed. ``fingerprint`` as
+    in ``cancel_course``.
     """
     batch, kept = _restore_all(course_id, actor, reason, is_locked=True)
     result = _result(course_id, batch, kept=kept)
@@ -193,6 +196,11 @@ def _restore_all(course_id: int, actor: ActorContext, reason: str, *, is_locked:
     unchanged = [
         each for each in commands if each.key in last_events and last_events[each.key].pk == dropped[each.student_id]
     ]
+    restored = {batch.context.latest_enrollments[each.key].pk: each.student_id for each in unchanged}
+    waivers = restored_waivers(restored, batch.context.courses[course_id], cancellation.at)
+    batch.context.undo_waivers = {(student, course_id): codes for student, codes in waivers.items()}
+    # Seats above the capacity come last, so that they do not take the seats of the others.
+    unchanged.sort(key=lambda each: COURSE_FULL in waivers.get(each.student_id, ()))
     _decide(batch, unchanged, course_id)
     return batch, len(dropped) - len(unchanged)
 

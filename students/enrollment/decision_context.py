@@ -46,12 +46,15 @@ class DecisionContext:
     - ``waitlists`` has the waitlists, in order, of courses where a seat is or may become free. ``waitlist_waivers``
       maps a waitlisted enrollment key to the codes of the rules waived for it, ``last_pass_over_codes`` to the codes of
       the refusals for which it was last passed over. ``requiring`` maps a course code to those of these courses that
-      have it as a corequisite.
+      have it as a corequisite. ``undo_waivers`` maps an enrollment key to the codes of the rules that its undo waives,
+      because they were waived for what it restores.
     - ``completed`` counts how often a student has passed a course code, for the courses' prerequisites;
       ``completed_with`` counts the completions of a code with a grade. ``grades`` is the table of grades, None if no
       decision of the batch depends on it.
     - ``other_waitlists`` maps a student who may pass or leave a course by a command to the other courses in which that
       student is waitlisted, and may qualify for a seat.
+    - ``swapped`` has the ids of a student, of a course that the student left by a swap, and of the course in which the
+      student has a seat by it.
     - ``requested`` has the ids of students, and the codes and the ids of the terms of the courses in which a batch of
       all or none enrolls them.
     - ``other_courses`` has what students have in all courses, for courses that depend on it. ``with_sections`` has the
@@ -81,9 +84,11 @@ class DecisionContext:
     last_waitlisted_at: dict[int, datetime] = field(default_factory=dict)
     requiring: dict[str, list[int]] = field(default_factory=dict)
     waitlist_waivers: dict[EnrollmentKey, frozenset[str]] = field(default_factory=dict)
+    undo_waivers: dict[EnrollmentKey, frozenset[str]] = field(default_factory=dict)
     last_pass_over_codes: dict[EnrollmentKey, list[str]] = field(default_factory=dict)
     other_waitlists: dict[int, list[int]] = field(default_factory=dict)
     other_courses: OtherCourses = field(default_factory=OtherCourses)
+    swapped: set[tuple[int, int, int]] = field(default_factory=set)
     requested: frozenset[tuple[int, str, int | None]] = frozenset()
     with_sections: set[int] = field(default_factory=set)
     completed: dict[tuple[int, str], int] = field(default_factory=partial(defaultdict, int))
@@ -227,7 +232,8 @@ class DecisionContext:
         if event.action not in SYSTEM_ACTIONS:
             self.last_events[key] = event
         if event.action == ENROLL and event.to_status == WAITLISTED:
-            self.waitlist_waivers[key] = frozenset(event.waived)
+            if event.from_status != WAITLISTED:  # the wish for a swap leaves the waiver as it is
+                self.waitlist_waivers[key] = frozenset(event.waived)
             self.last_pass_over_codes.pop(key, None)
 
 

@@ -10,7 +10,7 @@ from students.enrollment.batch import EnrollmentBatch
 from students.enrollment.decision_context import SYSTEM_ACTIONS
 from students.enrollment.lost_prerequisites import lost_corequisites, lost_prerequisites
 from students.enrollment.outcomes import Outcome
-from students.models import LEFT_STATUSES, EnrollmentEvent, Status, StudentCourse
+from students.models import EnrollmentEvent, StudentCourse
 from students.seats import Seats
 
 
@@ -38,8 +38,8 @@ class Preview:
     """
     The result of commands: ``planned_actions`` in the order of the commands, and the promotions and pass-overs that
     they cause in ``side_effects``. ``seats`` has the seats of each course after the commands, by its id.
-    ``losing_prerequisites`` has the ids of the open enrollments whose prerequisites changed grades no longer meet, and
-    ``losing_corequisites`` those of courses that require a course which the student leaves.
+    ``losing_prerequisites`` has the ids of the open enrollments whose prerequisites or corequisites changed grades no
+    longer meet, and ``losing_corequisites`` those of courses that require a course which the student leaves.
 
     ``committed`` is True if the result was written to the database, False for a mere preview. The journal entries of a
     mere preview have no ids.
@@ -76,16 +76,16 @@ def build_preview(batch: EnrollmentBatch) -> Preview:
         pk: Seats(course.capacity, context.seats_taken[pk], context.waitlist_lengths[pk])
         for pk, course in context.courses.items()
     }
-    lost = lost_prerequisites([(event, event.enrollment) for event in batch.events], context.grades)
-    losing = frozenset[int]().union(*lost.values())
-    left = [event.enrollment for event in batch.events if _has_left(event)]
+    changes = [(event, event.enrollment) for event in batch.events]
+    losing_prerequisites = lost_prerequisites(changes, context.grades)
+    losing_corequisites = lost_corequisites(changes, context.courses, context.grades)
     return Preview(
-        tuple(_planned_actions(batch.outcomes, own_events)), side_effects, seats, losing, lost_corequisites(left)
+        tuple(_planned_actions(batch.outcomes, own_events)),
+        side_effects,
+        seats,
+        frozenset[int]().union(*losing_prerequisites.values()),
+        frozenset[int]().union(*losing_corequisites.values()),
     )
-
-
-def _has_left(event: EnrollmentEvent) -> bool:
-    return event.from_status == Status.ENROLLED and event.to_status in LEFT_STATUSES
 
 
 def _planned_actions(outcomes: Iterable[Outcome], own_events: Iterator[EnrollmentEvent]) -> Iterator[PlannedAction]:

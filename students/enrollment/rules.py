@@ -30,6 +30,7 @@ from students.enrollment.transitions import (
     can_take_seat,
     gains_seat,
     is_noop,
+    keeps_status,
     next_status,
     reopens,
 )
@@ -299,11 +300,17 @@ ELIGIBILITY = (
     meets_at_another_time,
 )
 
+# The conditions for a swap.
+SWAP_RULES = (
+    swap_names_two_courses,
+    swapped_course_has_seat,
+)
+
 # The conditions for an undo that enrolls a student again.
 UNDO_OF_LEAVING = (seat_free_for_undo, no_other_section, credits_are_within_maximum, meets_at_another_time)
 
 RULES: dict[str, tuple[Rule, ...]] = {
-    Action.ENROLL: (*ELIGIBILITY, seat_is_free, waitlist_has_room, swap_names_two_courses, swapped_course_has_seat),
+    Action.ENROLL: (*ELIGIBILITY, seat_is_free, waitlist_has_room, *SWAP_RULES),
     Action.DROP: (has_enrollment, transition_allowed),
     Action.COMPLETE: (has_enrollment, transition_allowed, grade_is_known),
     UNDO: (has_enrollment, has_undoable_event, unchanged_since_import, *UNDO_OF_LEAVING),
@@ -351,13 +358,24 @@ def evaluate(command: EnrollmentCommand, context: DecisionContext) -> Decision:
     leaves = context.course_to_leave(command)
     with nullcontext() if leaves is None else context.without(command.student_id, leaves):
         # The checks are called directly, because most of them find nothing.
-        found = [(each, messages) for each in RULES[command.action] if (messages := each.check(command, context))]
+        found = [
+            (each, messages) for each in _rules_for(command, context) if (messages := each.check(command, context))
+        ]
         refusals = [refusal for each, messages in found for refusal in each.refusals(messages)]
     waived = command.waived_codes & WAIVABLE_CODES
+    if command.action == UNDO:
+        waived |= context.undo_waivers.get(command.key, frozenset())
     return Decision(
         (*objections, *(refusal for refusal in refusals if refusal.code not in waived)),
         tuple(dict.fromkeys(refusal.code for refusal in refusals if refusal.code in waived)),
     )
+
+
+def _rules_for(command: EnrollmentCommand, context: DecisionContext) -> tuple[Rule, ...]:
+    """Return the rules of a command. A swap for a course that the student has already is no request for its seat."""
+    if command.instead_of is None or not keeps_status(command, context):
+        return RULES[command.action]
+    return SWAP_RULES if context.status(command) == Status.ENROLLED else (seat_is_free, *SWAP_RULES)
 
 
 def version_matches(command: EnrollmentCommand, context: DecisionContext) -> bool:

@@ -9,7 +9,7 @@ from students.models import ENDED_STATUSES, LEFT_STATUSES, OPEN_STATUSES, Action
 
 # Reading a member of an enumeration takes 0.3 µs in Python 3.11, and these are read for each command.
 ENROLLED, WAITLISTED = Status.ENROLLED, Status.WAITLISTED
-UNDO = Action.UNDO
+ENROLL, UNDO = Action.ENROLL, Action.UNDO
 
 # The code of the rule that a seat must be free. Its waiver gives a seat above the capacity and ahead of the waitlist.
 COURSE_FULL = "course_full"
@@ -47,6 +47,16 @@ def accepts_waitlist(command: EnrollmentCommand) -> bool:
     return command.on_full == OnFull.WAITLIST and COURSE_FULL not in command.waived_codes
 
 
+def keeps_status(command: EnrollmentCommand, context: DecisionContext) -> bool:
+    """
+    Return True if a command to enroll is about an open enrollment, and gives it no seat by a waiver.
+
+    As a swap it changes the other course, or the wish of a waitlisted student. Otherwise it changes nothing.
+    """
+    status = context.status(command) if command.action == ENROLL else ""
+    return status == ENROLLED or (status == WAITLISTED and COURSE_FULL not in command.waived_codes)
+
+
 def is_noop(command: EnrollmentCommand, context: DecisionContext) -> bool:
     """Return True if the requested state exists already: the command changes nothing, so repeating it is safe."""
     enrollment = context.latest_enrollments.get(command.key)
@@ -54,13 +64,22 @@ def is_noop(command: EnrollmentCommand, context: DecisionContext) -> bool:
         return False
     match command.action:
         case Action.ENROLL:
-            is_promoted_by_waiver = enrollment.status == WAITLISTED and COURSE_FULL in command.waived_codes
-            return enrollment.is_open and not is_promoted_by_waiver and command.instead_of != command.course_id
+            return keeps_status(command, context) and _is_swapped(command, context)
         case Action.DROP:
             return enrollment.status in LEFT_STATUSES
         case Action.COMPLETE:
             return enrollment.status == Status.COMPLETED and command.grade in (None, enrollment.grade)
     return False
+
+
+def _is_swapped(command: EnrollmentCommand, context: DecisionContext) -> bool:
+    """Return True if a command to enroll is no swap, or if the open enrollment has its wish or began by this swap."""
+    if command.instead_of is None:
+        return True
+    enrollment = context.latest_enrollments[command.key]
+    if enrollment.status == WAITLISTED:
+        return enrollment.instead_of_id == command.instead_of
+    return (command.student_id, command.instead_of, command.course_id) in context.swapped
 
 
 def is_unconditional_noop(command: EnrollmentCommand, context: DecisionContext) -> bool:
@@ -78,6 +97,8 @@ def next_status(command: EnrollmentCommand, context: DecisionContext) -> Status:
     """
     match command.action:
         case Action.ENROLL:
+            if command.instead_of is not None and keeps_status(command, context):
+                return Status(context.status(command))
             return WAITLISTED if accepts_waitlist(command) and not can_take_seat(command, context) else ENROLLED
         case Action.PROMOTE:
             return ENROLLED

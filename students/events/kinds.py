@@ -43,6 +43,7 @@ def _events() -> QuerySet[Any, Any]:
     enroll, complete = Q(action=Action.ENROLL), Q(action=Action.COMPLETE)
     kind_of_change = _text_case(
         When(enroll & Q(to_status=Status.WAITLISTED), then=Value("waitlisted")),
+        When(enroll & Q(from_status=Status.ENROLLED), then=Value("swapped")),
         When(enroll & Q(from_status=Status.WAITLISTED) | Q(action=Action.PROMOTE), then=Value("promoted")),
         When(enroll, then=Value("created")),
         When(Q(action=Action.DROP, to_status=Status.WITHDRAWN), then=Value("withdrawn")),

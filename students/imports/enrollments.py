@@ -4,7 +4,7 @@ The importer for enrollment files.
 A full file also ends the enrollments that it does not list.
 """
 
-from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
@@ -32,9 +32,9 @@ from school.text_normalization import normalized
 from students.enrollment import adopt, execute
 from students.enrollment.commands import EnrollmentCommand, OnFull
 from students.enrollment.decision_context import DecisionContext, EnrollmentKey
-from students.enrollment.lost_prerequisites import lost_prerequisites
 from students.enrollment.outcomes import Outcome
 from students.imports.corequisite_rows import retry_corequisites
+from students.imports.dependent_notes import dependent_notes
 from students.imports.enrollment_undo import EnrollmentUndo
 from students.imports.external_course_ids import SECTION_COLUMNS, SECTIONS, CourseResolver, check_classes
 from students.imports.full_files import ENDING_ACTIONS, FullFileImporter
@@ -245,7 +245,7 @@ class EnrollmentImporter(FullFileImporter):
         )
         ended = self._ended_beforehand(outcomes)
         adopted = self._adopt(outcomes)
-        notes = self._notes_on_prerequisites(outcomes)
+        notes = dependent_notes(outcomes, self.context)
         if retry_corequisites(outcomes, self.actor):
             self.context = DecisionContext(partial_rows=True, before_waitlist=self.freed_courses)
         remaining = iter(outcomes)
@@ -266,14 +266,6 @@ class EnrollmentImporter(FullFileImporter):
                 note = notes.get(outcome.command.key, "") if outcome.changed else ""
                 results.append(replace(_row_result(row, outcome), note=note) if note else _row_result(row, outcome))
         return results
-
-    def _notes_on_prerequisites(self, outcomes: Iterable[Outcome]) -> dict[EnrollmentKey, str]:
-        """Return a note for each row whose grade no longer meets the prerequisites of open enrollments."""
-        graded = [each for each in outcomes if each.changed and each.command.grade]
-        changes = [(self.context.last_events[each.command.key], each.enrollment) for each in graded if each.enrollment]
-        lost = lost_prerequisites(changes, self.context.grades)
-        message = _("Open enrollments whose prerequisites are no longer met: %(n)s.")
-        return {key: message % {"n": len(ids)} for key, ids in lost.items() if ids}
 
     def _ended_beforehand(self, outcomes: Collection[Outcome]) -> set[EnrollmentKey]:
         """Return the keys of unchanged rows whose enrollment this full import ended before its rows were applied."""

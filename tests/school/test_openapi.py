@@ -78,7 +78,7 @@ def test_fields_that_are_always_present_are_required():
     }
 
     assert {name: fields for name, fields in sometimes.items() if fields} == {
-        "BatchOutcome": ["losing_prerequisites"],
+        "BatchOutcome": ["losing_corequisites", "losing_prerequisites"],
         "BatchProblem": ["import", "missing_permission", "missing_scope", "outcomes"],
         "Change": ["type"],
         "ImportProblem": ["field"],

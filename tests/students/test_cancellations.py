@@ -58,6 +58,7 @@ def test_a_cancelled_course_is_inactive_and_its_open_enrollments_are_dropped(api
         "waitlisted": 2,
         "kept": 0,
         "promoted": 0,
+        "losing_corequisites": 0,
     }
     assert not course.is_active
     assert {status for _student, status, *_rest in rows(course)} == {Status.DROPPED}
@@ -138,7 +139,7 @@ def test_a_student_whose_credits_are_free_again_gets_a_seat_of_another_course(ap
     preview = post(api, taken, body={**REASON, "dry_run": True}).json()
     answer = post(api, taken).json()
 
-    assert answer == preview == {"enrolled": 1, "waitlisted": 0, "kept": 0, "promoted": 1}
+    assert answer == preview == {"enrolled": 1, "waitlisted": 0, "kept": 0, "promoted": 1, "losing_corequisites": 0}
     assert StudentCourse.objects.get(student=second, course=wanted).status == Status.ENROLLED
 
 

@@ -288,7 +288,8 @@ class Registration(RuleBasedStateMachine):
     @invariant()
     def students_are_in_one_section(self) -> None:
         """A student who joined a section without a waiver is in no other one."""
-        joined = [event for event in self.news() if event.to_status in OPEN_STATUSES and event.action in JOINING]
+        news = [event for event in self.news() if event.from_status != event.to_status]
+        joined = [event for event in news if event.to_status in OPEN_STATUSES and event.action in JOINING]
         waived = {event.enrollment.student_id for event in self.news() if "other_section" in event.waived}
         held = open_enrollments()
         for row in StudentCourse.objects.open().filter(events__in=joined).select_related("course"):

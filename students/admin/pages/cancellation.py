@@ -17,6 +17,7 @@ from school.identifiers import parse_id
 from school.refusals import Refusal, Refused
 from school.validators import plain_text
 from students.admin.actions.action_effects import ActionPreview
+from students.admin.actions.full_course_notes import lost_corequisite_notes
 from students.admin.actor import actor_from_request
 from students.admin.tabs import TabbedPage
 from students.enrollment import cancel_course, is_cancelled, preview_cancellation, preview_undo, undo_cancellation
@@ -92,8 +93,10 @@ class CancellationPages(TabbedPage):
         except Refused as refused:
             refusals = refused.refusals
         preview = ActionPreview()
+        notes: list[str] = []
         if result is not None:
             preview.add(result.preview, {}, lambda key: None)
+            notes = lost_corequisite_notes(result.preview, self.enrollment_admin.get_queryset(request))
         context = {
             **self.admin_site.each_context(request),
             "title": _("Undo the cancellation") if is_undo else _("Cancel course"),
@@ -105,6 +108,7 @@ class CancellationPages(TabbedPage):
             "refusals": refusals,
             "result": result,
             "preview": preview,
+            "notes": notes,
             "page_url": self.page_url(course),
         }
         return render(request, "students/pages/cancellation.html", context)

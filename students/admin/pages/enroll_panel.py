@@ -15,6 +15,7 @@ from django.utils.translation import ngettext
 
 from school.refusals import Refused
 from students.admin.actions.bulk_actions import UNDO, action_url
+from students.admin.actions.full_course_notes import lost_corequisite_notes
 from students.admin.tabs import TabbedPage
 from students.enrollment.commands import OnFull
 from students.enrollment.preview import Preview
@@ -143,6 +144,7 @@ def preview_result(form: Any) -> dict[str, Any]:
         "kind": outcome.enrollment.status,
         "sentence": _sentence(form.preview),
         **_course_left(form.preview),
+        "notes": lost_corequisite_notes(form.preview, form.visible_enrollments),
         "waived": titles([code for code in waived if code != COURSE_FULL]),
         "waives_capacity": COURSE_FULL in waived,
         "button": _button(outcome.enrollment.status, waived),
@@ -155,6 +157,8 @@ def _sentence(preview: Preview) -> str:
     [(outcome, event)] = preview.planned_actions
     assert outcome.enrollment is not None
     assert event is not None
+    if event.from_status == outcome.enrollment.status:  # a swap for a course that the student has already
+        return _("Already enrolled.") if event.from_status == Status.ENROLLED else _("Already on the waitlist.")
     seats = preview.seats[outcome.command.course_id]
     numbers = {"taken": seats.taken, "capacity": seats.capacity}
     if outcome.enrollment.status == Status.WAITLISTED:

@@ -134,6 +134,10 @@ class BatchOutcomeSerializer(serializers.Serializer[Any]):
         required=False,
         help_text=gettext_lazy("In a preview: how many open enrollments lose a prerequisite by a changed grade."),
     )
+    losing_corequisites = serializers.IntegerField(
+        required=False,
+        help_text=gettext_lazy("In a preview: how many other enrollments require a course that the student leaves."),
+    )
 
 
 @example(examples.NOTHING_APPLIED)
