@@ -227,7 +227,8 @@ PERIODIC_TASKS = {
 # The functions of the apps that workers run all the time, each in a thread.
 BACKGROUND_TASKS = ["webhooks.delivery.dispatcher.run"]
 
-# Retention periods of personal data, applied by workers and `manage.py housekeeping`; 0 keeps uploads or students forever.
+# Retention periods of personal data, applied by workers and `manage.py housekeeping`; 0 keeps uploads or students
+# forever.
 RETENTION_ANSWERS_DAYS = env.number("RETENTION_ANSWERS_DAYS", default=1, at_least=1)
 RETENTION_ATTEMPTS_DAYS = env.number("RETENTION_ATTEMPTS_DAYS", default=30, at_least=1)
 RETENTION_REFUSALS_DAYS = env.number("RETENTION_REFUSALS_DAYS", default=30, at_least=1)
