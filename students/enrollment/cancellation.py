@@ -128,7 +128,7 @@ def undo_cancellation(
     """
     Undo the cancellation of a course: all its enrollments are as before, and so is its activity.
 
-    What was waived for an enrollment is waived again. Raise ``Refused`` if the course is not cancelled, or if an
+    A rule that was waived for an enrollment is waived again. Raise ``Refused`` if the course is not cancelled, or if an
     enrollment became impossible since the cancellation, as by fewer seats: then nothing is changed. ``fingerprint`` as
     in ``cancel_course``.
     """

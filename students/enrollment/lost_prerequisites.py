@@ -108,7 +108,7 @@ def lost_corequisites(
 
 
 def _items_met_by_grades(row: StudentCourse, taken: Taken) -> Iterator[Item]:
-    """Yield what an enrollment requires, without the corequisites that the student takes in the same term."""
+    """Yield the requirements of an enrollment, without the corequisites that the student takes in the same term."""
     yield from row.course.prerequisites
     for code in row.course.corequisites:
         if (row.student_id, code, row.course.term_id) not in taken:
@@ -138,7 +138,7 @@ def _requires(course: Course, other: Course) -> bool:
 
 
 def _taken(students: Collection[int], codes: Collection[str], ended: Collection[int] = ()) -> Taken:
-    """Return what the students take of these codes, without the ended enrollments. No query if there are no codes."""
+    """Return the courses with these codes that students take, without ended enrollments; no query without codes."""
     if not codes:
         return set()
     rows = StudentCourse.objects.enrolled().filter(student__pk__any_of=students, course__code__any_of=list(codes))

@@ -1,8 +1,8 @@
 """
 Finds the waivers that the undo of a cancellation restores together with the enrollments.
 
-Rules that were waived for an enrollment would refuse its undo again. Its journal entries have their codes. What became
-impossible only after the cancellation is not waived.
+Rules that were waived for an enrollment would refuse its undo again. Its journal entries have their codes. A rule that
+the enrollment breaks only since the cancellation is not waived.
 """
 
 from collections import defaultdict
@@ -42,7 +42,7 @@ def _begun_since(student_ids: Iterable[int], course: Course, since: datetime) ->
 
 
 def _new_obstacles(course: Course, row: StudentCourse) -> set[str]:
-    """Return the codes of the rules by which an enrollment in another course stands in the way of this course."""
+    """Return the codes of the rules of this course that an enrollment in another course breaks."""
     other = row.course
     found: set[str] = set()
     is_same_term = other.term_id == course.term_id

@@ -88,8 +88,9 @@ def test_the_staff_is_copied_on_request(terms, courses):
 
 def test_users_who_are_no_active_staff_any_more_are_left_out(terms, courses):
     _source, target = terms
-    for name, state in {"former": {"is_staff": False}, "gone": {"is_staff": True, "is_active": False}}.items():
-        CourseStaff.objects.create(course=courses[0], user=User.objects.create_user(name, **state))
+    for name, is_staff, is_active in [("former", False, True), ("gone", True, False)]:
+        user = User.objects.create(username=name, is_staff=is_staff, is_active=is_active)
+        CourseStaff.objects.create(course=courses[0], user=user)
 
     copy("--with-staff")
 

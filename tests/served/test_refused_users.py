@@ -107,7 +107,7 @@ def without_rights(server) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, ["list_imports"], ["serve", "--port=PORT"], ["work"]])
-def test_a_user_without_rights_is_told_to_own_the_database(without_rights, tmp_path, command):
+def test_the_error_for_a_user_without_rights_says_that_it_needs_to_own_the_database(without_rights, tmp_path, command):
     file = tmp_path / "school.backup"
     words = [str(file) if each == FILE else each.replace("PORT", str(free_port())) for each in command]
 

@@ -74,7 +74,7 @@ def test_a_corequisite_that_is_taken_in_another_section_is_not_lost(lecture, lab
     assert found == [frozenset(), {row_of(student, lab).pk}]
 
 
-def test_what_the_student_leaves_too_or_takes_again_is_not_counted(lecture, lab, student, actor):
+def test_courses_that_the_student_leaves_too_or_takes_again_are_not_counted(lecture, lab, student, actor):
     leave, leave_lab, join = (
         (Action.DROP, student.pk, lecture.pk),
         (Action.DROP, student.pk, lab.pk),

@@ -1,5 +1,7 @@
 """A promotion, or a command in a batch, by which a student qualifies for another course, gives the free seat there."""
 
+from typing import Any
+
 import pytest
 
 from students.enrollment import complete, drop, enroll, execute, preview_commands
@@ -27,9 +29,9 @@ def wait_for_both(lecture, lab):
 @pytest.mark.parametrize("lab_is_older", [False, True])
 def test_a_promotion_into_a_corequisite_gives_the_free_seat_of_the_course_that_requires_it(change, lab_is_older, api):
     term = make_term()
-    fields = {"JL": {"code": "JL"}, "JP": {"code": "JP", "corequisites": ["JL"]}}
     order = ["JP", "JL"] if lab_is_older else ["JL", "JP"]
-    courses = {code: make_course(term=term, **fields[code], **SEAT) for code in order}
+    required = {"JL": [], "JP": ["JL"]}
+    courses = {code: make_course(term=term, code=code, corequisites=required[code], **SEAT) for code in order}
     student, holder = wait_for_both(courses["JL"], courses["JP"])
 
     if change == "drop":
@@ -81,7 +83,7 @@ def test_two_courses_that_require_each_other_are_looked_at_until_nobody_is_promo
     leave(student, first)
     holder_of_first = make_student()
     waive(holder_of_first, first, "corequisite_missing")
-    wishes = {"on_full": OnFull.WAITLIST, "waived_codes": ["corequisite_missing"], "reason": "because"}
+    wishes: dict[str, Any] = {"on_full": OnFull.WAITLIST, "waived_codes": ["corequisite_missing"], "reason": "because"}
     enroll(student_id=student.pk, course_id=first.pk, actor=REGISTRAR, **wishes)
     pass_over(student, second, holder_of_second, "corequisite_missing")
 

@@ -180,7 +180,8 @@ def test_a_section_that_is_none_any_more_gives_a_seat_in_the_other_one(entry_poi
         value = "XZ" if change == "code" else other.code
         assert api.patch(f"/api/v1/courses/{taken.pk}", {change: value}).status_code == 200
     else:
-        save(registrar_client, taken, **{change: "XZ" if change == "code" else other.pk})
+        changes: dict[str, Any] = {"code": "XZ"} if change == "code" else {"term": other.pk}
+        save(registrar_client, taken, **changes)
 
     assert statuses(student) == {"XAB": "enrolled", "XZ" if change == "code" else "XA": "enrolled"}
 

@@ -1,6 +1,7 @@
 """A swap for a course that the student has already: enrolled, or on the waitlist."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -130,7 +131,7 @@ def test_without_the_waitlist_a_waiting_student_is_refused_and_the_wish_not_stor
 def test_a_wish_keeps_the_waiver_of_the_waiting_student(student, old, actor):
     required = make_course()
     course = make_course(code="NEW", capacity=0, waitlist_capacity=1, prerequisites=[required.code])
-    waiver = {"waived_codes": ["prerequisite_missing"], "reason": "agreed", "on_full": OnFull.WAITLIST}
+    waiver: dict[str, Any] = {"waived_codes": ["prerequisite_missing"], "reason": "agreed", "on_full": OnFull.WAITLIST}
     enroll(student_id=student.pk, course_id=course.pk, actor=replace(actor, may_waive=True), **waiver)
     swap(student, course, old, actor, on_full=OnFull.WAITLIST)
     course.capacity = 1
