@@ -8,7 +8,7 @@ and the change feed must be the journal.
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import psycopg
 
@@ -73,10 +73,11 @@ def read_journal(url: str, *, after: int = 0) -> Journal:
 def check_histories(journal: Journal, histories: Iterable[History]) -> list[str]:
     """Return a sentence for each act that is lost, and for each change that no client has asked for."""
     found: list[str] = []
+    unexpected: dict[str, Any] = {}
     asked: dict[Pair, list[Act]] = {}
     not_applied: set[str] = set()
     for history in histories:
-        found += history.unexpected
+        unexpected = history.unexpected | unexpected
         asked |= history.acts  # every pair belongs to one client
         not_applied |= set(history.not_applied)
     by_pair: dict[Pair, list[Event]] = defaultdict(list)
@@ -89,7 +90,7 @@ def check_histories(journal: Journal, histories: Iterable[History]) -> list[str]
             )
     for pair in sorted(asked.keys() | by_pair.keys()):
         found += _check_pair(pair, asked.get(pair, []), by_pair[pair], is_open=pair in journal.open)
-    return found
+    return [*found, *(f"{answer}, the first time with {content}" for answer, content in unexpected.items())]
 
 
 def _check_pair(pair: Pair, acts: Sequence[Act], events: Sequence[Event], *, is_open: bool) -> list[str]:

@@ -22,19 +22,24 @@ DROPS = 0.45  # the share of acts that drop an enrollment
 UNKNOWN = "may have been applied"  # in the answer of a commit whose outcome is unknown
 
 
+class Access:
+    """The present token of an API client; a token lives an hour."""
+
+    token = ""
+
+
 class Link:
     """A connection to one of the servers, and after a failure to the next one."""
 
-    def __init__(self, ports: Sequence[int], token: str, number: int = 0) -> None:
-        self.ports, self.turn = ports, number
-        self.headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    def __init__(self, ports: Sequence[int], access: Access, number: int = 0) -> None:
+        self.ports, self.access, self.turn = ports, access, number
         self.connection: HTTPConnection | None = None
 
     def ask(self, method: str, path: str, body: Any = None, *, timeout: float = TIMEOUT) -> tuple[int, Any, str]:
         """Return status, content and request id of the answer; status 0 if there is none."""
-        headers = self.headers
+        headers = {"Authorization": f"Bearer {self.access.token}", "Content-Type": "application/json"}
         if isinstance(body, str):
-            headers = {**headers, "Content-Type": "text/csv"}
+            headers["Content-Type"] = "text/csv"
         elif body is not None:
             body = json.dumps(body)
         try:
@@ -117,7 +122,7 @@ class Client:
             return Outcome.REPEATED if self.may_be_done else Outcome.DONE
         if status == 409:
             return Outcome.REFUSED
-        self.history.unexpected.append(f"{action} was answered {status}: {content}")
+        self.history.unexpected.setdefault(f"{action} was answered {status}", content)
         return Outcome.REFUSED if status < 500 else Outcome.UNKNOWN
 
 

@@ -3,6 +3,7 @@
 import time
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 Pair = tuple[int, int]  # student id, course id
 
@@ -29,7 +30,7 @@ class History:
     acts: dict[Pair, list[Act]] = field(default_factory=dict)
     acknowledged_at: list[float] = field(default_factory=list)
     not_applied: list[str] = field(default_factory=list)  # request ids of 503 that say that nothing was done
-    unexpected: list[str] = field(default_factory=list)
+    unexpected: dict[str, Any] = field(default_factory=dict)  # the first content of each unexpected answer
     statuses: dict[int, int] = field(default_factory=dict)
 
     def record(self, pair: Pair, act: Act) -> None:

@@ -23,7 +23,7 @@ from stress.failover.cluster import URL, Cluster, running_cluster
 from stress.failover.faults import FAULTS, LOSING, SHORT, Scene
 from stress.failover.followers import ROWS, FeedReader, ImportSender, following
 from stress.failover.history import History
-from stress.failover.school import School, new_link, new_token, running_school, verify
+from stress.failover.school import RenewedAccess, School, new_link, running_school, verify
 
 STUDENTS = 30  # students of each client
 COURSES, SEATS, PLACES = 60, (25, 40, 400), 10  # courses; their seats in turn; places on their waitlists
@@ -66,7 +66,7 @@ class Load:
         self.cluster, self.rate = cluster, rate
         self.gaps: dict[str, list[float]] = {}
         self.seconds = 0.0
-        token = new_token()
+        self.access = RenewedAccess()
         with psycopg.connect(cluster.direct_url()) as direct:
             find = "SELECT id FROM {} WHERE {} LIKE %s ORDER BY id"
             students = _column(direct, find.format("students_student", "student_number"), f"{name}-S-%")
@@ -77,11 +77,11 @@ class Load:
             codes = _column(direct, "SELECT code FROM courses_course WHERE code LIKE %s ORDER BY id", f"{name}-I-%")
             [self.first_entry] = _column(direct, "SELECT coalesce(max(id), 0) FROM students_enrollmentevent")
         self.clients = [
-            Client(new_link(number, token), students[number::CLIENTS], courses, SEED + number)
+            Client(new_link(number, self.access), students[number::CLIENTS], courses, SEED + number)
             for number in range(CLIENTS)
         ]
-        self.sender = ImportSender(new_link(1, token), imported, iter(codes))
-        self.reader = FeedReader(new_link(0, token))
+        self.sender = ImportSender(new_link(1, self.access), imported, iter(codes))
+        self.reader = FeedReader(new_link(0, self.access))
         if self.first_entry:
             self.reader.cursor = self._last_cursor()
 
@@ -96,6 +96,7 @@ class Load:
                 time.sleep(rng.uniform(*QUIET))
                 begin = time.monotonic()
                 try:
+                    self.access.renew()
                     FAULTS[kind].inject(Scene(self.cluster, school, self.sender, turn))
                     school.restart_ended()
                     self.cluster.wait_until_healthy(is_synchronous=is_synchronous)

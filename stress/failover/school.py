@@ -8,16 +8,18 @@ import sys
 import time
 from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from http.client import HTTPConnection, HTTPException
+from itertools import cycle
 from pathlib import Path
 
 from bench.processes import MANAGE, Failed, manage, stop, tree
-from stress.failover.clients import HOST, Link
+from stress.failover.clients import HOST, PAUSE, Access, Link
 
 PORTS = (8001, 8002)
 WORKER = "worker"
 STARTED_WITHIN = 90  # seconds
+TOKEN_WITHIN = 30  # seconds
 SCOPES = "changes:read courses:read enrollments:read enrollments:write imports:read imports:write students:read"
 
 
@@ -74,23 +76,34 @@ def running_school(folder: Path) -> Iterator[School]:
             stop(process)
 
 
-def new_link(number: int, token: str) -> Link:
-    return Link(PORTS, token, number)
+class RenewedAccess(Access):
+    """The access of a new API client, whose token is renewed."""
+
+    def __init__(self) -> None:
+        keys = json.loads(manage("create_api_client", f"stress {time.time()}", f"--scope={SCOPES}", "--json").output)
+        self.basic = b64encode(f"{keys['client_id']}:{keys['client_secret']}".encode()).decode()
+        self.renew()
+
+    def renew(self) -> None:
+        """Take a new token from whichever server gives one. Raise ``Failed`` if none does."""
+        headers = {"Authorization": f"Basic {self.basic}", "Content-Type": "application/x-www-form-urlencoded"}
+        deadline = time.monotonic() + TOKEN_WITHIN
+        for port in cycle(PORTS):
+            connection = HTTPConnection(HOST, port, timeout=5)
+            with suppress(OSError, HTTPException), closing(connection):
+                connection.request("POST", "/oauth/token", "grant_type=client_credentials", headers)
+                answer = connection.getresponse()
+                content = json.loads(answer.read())
+                if answer.status == 200:
+                    self.token = content["access_token"]
+                    return
+            if time.monotonic() > deadline:
+                raise Failed(f"No server gave a token within {TOKEN_WITHIN} seconds.")
+            time.sleep(PAUSE)
 
 
-def new_token() -> str:
-    """Create an API client, and return a token for it."""
-    keys = json.loads(manage("create_api_client", f"stress {time.time()}", f"--scope={SCOPES}", "--json").output)
-    basic = b64encode(f"{keys['client_id']}:{keys['client_secret']}".encode()).decode()
-    headers = {"Authorization": f"Basic {basic}", "Content-Type": "application/x-www-form-urlencoded"}
-    connection = HTTPConnection(HOST, PORTS[0], timeout=30)
-    connection.request("POST", "/oauth/token", "grant_type=client_credentials", headers)
-    answer = connection.getresponse()
-    content = json.loads(answer.read())
-    connection.close()
-    if answer.status != 200:
-        raise Failed(f"A token was answered {answer.status}: {content}")
-    return str(content["access_token"])
+def new_link(number: int, access: Access) -> Link:
+    return Link(PORTS, access, number)
 
 
 def verify(url: str) -> list[str]:
