@@ -45,6 +45,7 @@ def load_waitlists(
     freed_ids = {command.course_id for command in commands if command.action in SEAT_FREEING_ACTIONS}
     freed_ids |= {command.instead_of for command in commands if command.instead_of is not None}
     context.waitlists, context.waitlist_waivers, context.last_pass_over_codes, context.requiring = {}, {}, {}, {}
+    context.swapped = set()  # a later batch with the same context reads them again
     _add_waitlists({pk for pk in course_ids if pk in freed_ids or context.has_seat(pk)}, context, students)
 
 

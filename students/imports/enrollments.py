@@ -386,6 +386,8 @@ def _row_result(row: Row, outcome: Outcome) -> RowResult:
     if not outcome.changed:
         return RowResult(row, UNCHANGED, enrollment.id)
     if outcome.command.action == Action.ENROLL and enrollment.status == Status.WAITLISTED:
+        if not outcome.created:  # the wish for a swap was added; reading the position would cost a query
+            return RowResult(row, "waitlisted", enrollment.pk)
         note = _("Waitlist position %(position)s.") % {"position": enrollment.waitlist_position}
         return RowResult(row, "waitlisted", enrollment.pk, note=note)
     return RowResult(row, OUTCOMES[outcome.command.action], enrollment.pk)

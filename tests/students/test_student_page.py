@@ -156,6 +156,7 @@ def test_the_panel_previews_enrolled_and_the_student_is_enrolled(registrar_clien
     assert preview_of(registrar_client, ada, course=course.pk) == {
         "kind": "enrolled",
         "sentence": "Would be enrolled: the course has no limit.",
+        "notes": [],
         "waived": "",
         "waives_capacity": False,
         "button": "Enroll",
@@ -181,6 +182,7 @@ def test_the_panel_previews_the_waitlist_position_and_the_student_gets_it(regist
     assert answer == {
         "kind": "waitlisted",
         "sentence": "Would be waitlisted at 2: no seat is free.",
+        "notes": [],
         "waived": "",
         "waives_capacity": False,
         "button": "Add to waitlist",

@@ -4,15 +4,19 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from stress.invariants import violations
 from students.enrollment import drop, enroll, enroll_many, execute, promote, undo
 from students.enrollment.commands import EnrollmentCommand, OnFull
+from students.enrollment.decision_context import DecisionContext
 from students.models import Action, EnrollmentEvent, StudentCourse
 from students.verification import differences_from_journal
 from tests.students.test_swaps import codes_of, entries, statuses, swap
 from tests.support.entry_points import ENTRY_POINTS, RequestedAction
 from tests.support.factories import make_course, make_student
+from tests.support.imports import imported
 
 pytestmark = pytest.mark.django_db
 
@@ -174,6 +178,30 @@ def test_a_repeated_item_of_a_batch_changes_nothing(student, old, actor):
 
     assert [(each.accepted, each.changed) for each in outcomes] == [(True, True), (True, False)]
     assert statuses(student) == [("OLD", "dropped", None), ("NEW", "enrolled", None)]
+
+
+def test_a_swap_after_the_student_returned_to_the_old_course_is_executed_again(student, old, actor):
+    new, context = make_course(code="NEW"), DecisionContext(partial_rows=True)
+    back = EnrollmentCommand(Action.ENROLL, student.pk, old.pk)
+    command = EnrollmentCommand(Action.ENROLL, student.pk, new.pk, instead_of=old.pk)
+
+    outcomes = [execute([each], actor, context)[0] for each in (command, back, command)]
+
+    assert [(each.accepted, each.changed) for each in outcomes] == [(True, True)] * 3
+    assert statuses(student) == [("OLD", "dropped", None), ("NEW", "enrolled", None), ("OLD", "dropped", None)]
+
+
+def test_rows_with_wishes_do_not_read_the_waitlist_position_of_each_student(actor):
+    old, new = make_course(code="OLD"), make_course(code="NEW", capacity=0, waitlist_capacity=None)
+    students = [make_student(student_number=f"S-{number}") for number in range(3)]
+    enroll_many([(each.pk, pk) for each in students for pk in (old.pk, new.pk)], actor=actor, on_full=OnFull.WAITLIST)
+    rows = "".join(f"{each.student_number},NEW,waitlisted,OLD\n" for each in students)
+
+    with CaptureQueriesContext(connection) as queries:
+        job = imported(f"student_number,course_code,status,instead_of\n{rows}")
+
+    assert (job.counts, StudentCourse.objects.filter(instead_of=old).count()) == ({"waitlisted": 3}, 3)
+    assert [each for each in queries if "annotated_waitlist_position" in each["sql"]] == []
 
 
 @pytest.mark.parametrize("size", [1, 20])

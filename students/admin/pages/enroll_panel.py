@@ -125,7 +125,7 @@ def preview_result(form: Any) -> dict[str, Any]:
 
     If the student can be enrolled or waitlisted, ``button`` names that, and ``on_full`` is the value of the button:
     the student joins the waitlist only if the button said so. ``waives_capacity`` is true if the rule
-    that the course is full is waived.
+    that the course is full is waived. ``notes`` name the courses whose corequisite the student would lose.
     """
     is_complete = form.is_valid() or form.outcome is not None
     if not is_complete:
