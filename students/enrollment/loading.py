@@ -28,6 +28,7 @@ from students.enrollment.other_courses_loading import (
     leaving_students,
     load_other_courses,
     waits_for_corequisites,
+    waits_of_promotable,
     with_dependent_waits,
 )
 from students.enrollment.other_waits_loading import (
@@ -44,6 +45,7 @@ from students.enrollment.waitlist_loading import (
     load_swaps,
     load_waitlists,
     unloaded_corequisite_waits,
+    unloaded_waits,
 )
 from students.events.journal import TRACKED_FIELDS
 from students.lookup import STUDENTS_BY_ID
@@ -60,26 +62,11 @@ LOCK_COURSES: PreparedQuery[Course] = PreparedQuery(lambda ids: _locked(Course.o
 LOCK_COURSES_AND_WAITS: PreparedQuery[Course] = PreparedQuery(lambda *ids: _locked(with_dependent_waits(*ids)))
 # The number of enrolled students per course with a capacity, and of waitlisted students per course; only rows of
 # waitlisted students have ``last_waitlisted_at``. A count of 0 means that there are other sections of the course. A
-# negative count is the negated id of a student of the command: this student waits for the course, and may get a seat
-# there by joining another course.
-SEAT_COUNTS: PreparedQuery[Any] = PreparedQuery(
-    lambda ids, students: (
-        _count_by_course(StudentCourse.objects.enrolled().filter(course__in=_with_capacity(ids)))
-        .annotate(newest=Value(None, DateTimeField()))
-        .union(
-            _count_by_course(StudentCourse.objects.waitlisted().filter(course__pk__any_of=ids)).annotate(
-                newest=Max("waitlisted_at")
-            ),
-            Course.objects.filter(has_other_sections(), pk__any_of=ids)
-            .order_by()
-            .values_list("pk")
-            .annotate(count=Value(0), newest=Value(None, DateTimeField())),
-            waits_for_corequisites(students)
-            .values_list("course")
-            .annotate(count=-F("student_id"), newest=Value(None, DateTimeField())),
-            all=True,
-        )
-    )
+# negative count is the negated id of a student who waits for the course. Such a student is one of the command, who may
+# get a seat there by joining another course, or waits for one of the courses, too, and may qualify by a promotion.
+SEAT_COUNTS: PreparedQuery[Any] = PreparedQuery(lambda *ids: _seat_counts(*ids))
+SEAT_COUNTS_AND_WAITS: PreparedQuery[Any] = PreparedQuery(
+    lambda ids, students: _seat_counts(ids, students, _negated_students(waits_of_promotable(ids)))
 )
 COURSES_WITH_SEATS: PreparedQuery[Course] = PreparedQuery(
     lambda ids: _with_seats(Course.objects.filter(pk__any_of=ids))
@@ -125,12 +112,15 @@ def lock_and_load(
     # Sent together; each statement starts when the one before it has its locks and has finished.
     locked_courses, counts, grades, *student_results = run_pipeline(
         _courses_query(commands, unlocked, LOCK_COURSES, LOCK_COURSES_AND_WAITS),
-        (SEAT_COUNTS, [unlocked or [NONE] * bool(joining), joining or [NONE]]),
+        (
+            SEAT_COUNTS_AND_WAITS if _may_free_seats(commands, unlocked) else SEAT_COUNTS,
+            [unlocked or [NONE] * bool(joining), joining or [NONE]],
+        ),
         _grades_query(commands),
         *_student_queries(commands, context, LOCK_STUDENTS),
     )
     waits = {course.pk for course in locked_courses} - course_ids_to_load
-    _store_seat_counts(counts, context)
+    promotable_waits = _store_seat_counts(counts, context, joining)
     if waits:
         _store_seat_counts(SEAT_COUNTS(list(waits - context.courses.keys()), [NONE]), context)
     context.courses.update((course.pk, course) for course in locked_courses)
@@ -141,7 +131,8 @@ def lock_and_load(
     load_dependent_waits(commands, context, course_ids_to_load)
     context.grades = make_table(grades) if _sets_grades(commands) else None
     covered: Collection[int] = unlocked if _may_free_seats(commands, course_ids_to_load) else course_ids_to_load
-    missing = _load_remaining_facts(
+    missing = unloaded_waits(promotable_waits, context, course_ids_to_load, unlocked)
+    missing = missing or _load_remaining_facts(
         commands, context, actor, course_ids_to_load, LOCK_STUDENTS, student_results, covered
     )
     if missing:
@@ -245,9 +236,15 @@ def _grades_query(commands: Iterable[EnrollmentCommand]) -> tuple[PreparedQuery[
     return GRADES, [] if _sets_grades(commands) else [[]]
 
 
-def _store_seat_counts(counts: Iterable[tuple[int, int, Any]], context: DecisionContext) -> None:
+def _store_seat_counts(
+    counts: Iterable[tuple[int, int, Any]], context: DecisionContext, joining: Collection[int] = ()
+) -> set[int]:
+    """Store the counts, and the waits of the students who join a course; return the courses of the other waits."""
+    joining, others = {*joining}, set()
     for course_id, count, last_waitlisted_at in counts:
-        if count < 0:
+        if count < 0 and -count not in joining:
+            others.add(course_id)
+        elif count < 0:
             context.other_waitlists.setdefault(-count, []).append(course_id)
         elif not count:
             context.with_sections.add(course_id)
@@ -256,6 +253,7 @@ def _store_seat_counts(counts: Iterable[tuple[int, int, Any]], context: Decision
         else:
             context.waitlist_lengths[course_id] = count
             context.last_waitlisted_at[course_id] = last_waitlisted_at
+    return others
 
 
 def _locked(courses: QuerySet[Course]) -> QuerySet[Course]:
@@ -298,6 +296,27 @@ def _with_capacity(ids: Collection[int]) -> QuerySet[Course]:
 
 def _count_by_course(enrollments: QuerySet[StudentCourse]) -> QuerySet[Any, Any]:
     return enrollments.order_by().values_list("course").annotate(Count("pk"))
+
+
+def _seat_counts(ids: Any, students: Any, *others: QuerySet[Any, Any]) -> QuerySet[Any, Any]:
+    in_sections = Course.objects.filter(has_other_sections(), pk__any_of=ids).order_by().values_list("pk")
+    return (
+        _count_by_course(StudentCourse.objects.enrolled().filter(course__in=_with_capacity(ids)))
+        .annotate(newest=Value(None, DateTimeField()))
+        .union(
+            _count_by_course(StudentCourse.objects.waitlisted().filter(course__pk__any_of=ids)).annotate(
+                newest=Max("waitlisted_at")
+            ),
+            in_sections.annotate(count=Value(0), newest=Value(None, DateTimeField())),
+            _negated_students(waits_for_corequisites(students)),
+            *others,
+            all=True,
+        )
+    )
+
+
+def _negated_students(waits: QuerySet[StudentCourse]) -> QuerySet[Any, Any]:
+    return waits.values_list("course").annotate(count=-F("student_id"), newest=Value(None, DateTimeField()))
 
 
 def _student_queries(

@@ -91,6 +91,13 @@ def waits_for_corequisites(student_ids: Any) -> QuerySet[StudentCourse]:
     return waitlisted.exclude(course__corequisites=[]).order_by()
 
 
+def waits_of_promotable(ids: Any) -> QuerySet[StudentCourse]:
+    """Return the waitlist places, in courses that have corequisites, of the students who wait for these courses."""
+    waiting = StudentCourse.objects.waitlisted().filter(course__pk__any_of=ids).order_by().values("student")
+    waitlisted = StudentCourse.objects.waitlisted().filter(student__in=waiting)
+    return waitlisted.exclude(course__corequisites=[]).order_by()
+
+
 def with_dependent_waits(ids: Any, student_ids: Any) -> QuerySet[Course]:
     """
     Return the courses with these ids, those for which the students wait that depend on their other courses, and, of the
@@ -98,9 +105,7 @@ def with_dependent_waits(ids: Any, student_ids: Any) -> QuerySet[Course]:
     for.
     """
     waits = dependent_waits(student_ids).values("course")
-    waiting = StudentCourse.objects.waitlisted().filter(course__pk__any_of=ids).order_by().values("student")
-    promotable = StudentCourse.objects.waitlisted().filter(student__in=waiting).order_by()
-    requiring = promotable.exclude(course__corequisites=[]).values("course")
+    requiring = waits_of_promotable(ids).values("course")
     swaps = StudentCourse.objects.filter(course__pk__any_of=ids, instead_of__isnull=False).order_by()
     own = Course.objects.filter(pk__any_of=ids).order_by().values("pk")
     return Course.objects.filter(pk__in=own.union(waits, requiring, swaps.values("instead_of")))

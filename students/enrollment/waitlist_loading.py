@@ -123,9 +123,19 @@ def unloaded_corequisite_waits(context: DecisionContext, covered: Collection[int
     if not waitlists:
         return set()
     student_ids = list({waiter.student_id for waitlist in waitlists.values() for waiter in waitlist})
-    missing = {*waits_for_corequisites(student_ids).values_list("course", flat=True).distinct()} - {*loaded}
-    taken = {(context.courses[pk].code, context.courses[pk].term_id) for pk in waitlists}
-    waiting = Course.objects.filter(pk__in=missing) if missing else ()
+    waits = waits_for_corequisites(student_ids).values_list("course", flat=True).distinct()
+    return unloaded_waits(waits, context, loaded, waitlists)
+
+
+def unloaded_waits(
+    waits: Iterable[int], context: DecisionContext, loaded: Collection[int], course_ids: Iterable[int]
+) -> set[int]:
+    """Return those of the courses in which students wait that are not loaded and require one of these courses."""
+    missing = {*waits} - {*loaded}
+    if not missing:
+        return set()
+    taken = {(each.code, each.term_id) for pk in course_ids if (each := context.courses.get(pk))}
+    waiting = Course.objects.filter(pk__in=missing)
     return {each.pk for each in waiting if any((code, each.term_id) in taken for code in each.corequisites)}
 
 
