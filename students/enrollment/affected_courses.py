@@ -15,7 +15,7 @@ from courses.prerequisites import courses_requiring
 from students.enrollment.other_courses import COUNTED_STATUSES
 from students.models import StudentCourse
 
-DEPENDENCE_COLUMNS = [Course._meta.get_field(name).attname for name in sorted(DEPENDENCE_FIELDS)]
+DEPENDENCE_COLUMNS = [each.attname for each in Course._meta.concrete_fields if each.name in DEPENDENCE_FIELDS]
 
 
 def courses_with_qualifiable_students(student_ids: Iterable[int] | None = None) -> list[int]:

@@ -265,7 +265,7 @@ def _with_seats(courses: QuerySet[Course]) -> QuerySet[Course]:
 
 
 def _courses_query(
-    commands: Iterable[EnrollmentCommand],
+    commands: Collection[EnrollmentCommand],
     ids: list[int],
     courses: PreparedQuery[Course],
     courses_and_waits: PreparedQuery[Course],
