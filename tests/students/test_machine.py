@@ -36,6 +36,7 @@ from students.enrollment import (
     undo_batch,
 )
 from students.enrollment.actor_context import ActorContext
+from students.enrollment.affected_courses import waits_of
 from students.enrollment.commands import EnrollmentCommand, OnFull
 from students.enrollment.decision_context import SYSTEM_ACTIONS
 from students.enrollment.rules import WAIVABLE_CODES
@@ -194,7 +195,8 @@ class Registration(RuleBasedStateMachine):
             for student, course in pairs
         ]
         undo_batch(acts, ORIGIN)
-        promote({act.course_id for act in acts}, actor=ORIGIN)
+        students = Student.objects.filter(pk__in=[act.student_id for act in acts])
+        promote({*(act.course_id for act in acts), *waits_of(students)}, actor=ORIGIN)
 
     @rule(course=course_numbers, edit=edits)
     def change_course(self, course: int, edit: tuple[str, Any]) -> None:
