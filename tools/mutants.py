@@ -1146,6 +1146,16 @@ GUARDS = [
         instead("school/backups/archive.py", "_checksum(archive, member, report) != checksum", "False"),
     ),
     Mutant(
+        "the promotion after one into a corequisite",
+        SQLITE,
+        "tests/students/test_promotions_in_turn.py",
+        instead(
+            "students/enrollment/batch.py",
+            "affected.update(dict.fromkeys(self.context.courses_requiring(course_id)))",
+            "pass",
+        ),
+    ),
+    Mutant(
         "a backup of a newer version",
         SQLITE,
         "tests/served/test_backups.py::test_a_backup_that_this_version_cannot_use_is_refused",
