@@ -53,11 +53,11 @@ def lock_prerequisites() -> None:
 
 
 def lock_for_rename(course_id: int, code: str) -> None:
-    """Lock the prerequisites, a course, the courses that require its present code or its new one, and its sections."""
+    """Lock the prerequisites, a course, and the courses that have or require its present code or its new one."""
     lock_prerequisites()
     codes = {code, *Course.objects.filter(pk=course_id).values_list("code", flat=True)}
     ids = [course_id, *(course.pk for course in courses_requiring(codes))]
-    _lock(Q(pk__in=ids) | Q(code=code))
+    _lock(Q(pk__in=ids) | Q(code__in=codes))
 
 
 def lock_sections(code: str, course_id: int | None = None) -> None:
