@@ -255,7 +255,7 @@ def test_a_preview_in_the_api_gives_the_refusals_of_the_change(dependent_on_b, a
     unknown = api.patch(dependent_on_b, body)
     without_status = api.patch(dependent_on_b, {"dry_run": True})
     unchanged = api.patch(dependent_on_b, {"grade": "B", "status": "completed", "dry_run": True, "reason": ""})
-    changed_since = api.patch(dependent_on_b, {**body, "grade": "F"}, headers={"If-Match": etag[:-2] + '0"'})
+    changed_since = api.patch(dependent_on_b, {**body, "grade": "F"}, headers={"If-Match": etag[:-1] + '0"'})
 
     refused = [(each.status_code, each.json()["code"]) for each in (unknown, without_status, changed_since)]
     assert refused == [(400, "unknown_grade"), (400, "invalid"), (412, "precondition_failed")]
