@@ -16,6 +16,7 @@ from django.test import Client
 from rest_framework.test import APIClient
 
 from courses.api_client_creation import create_api_client
+from students.enrollment import lock_free_refusal
 from students.enrollment.actor_context import ActorContext
 from students.models import Channel
 from tests.support import databases
@@ -89,6 +90,12 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[N
     operations.sql_flush = sql_flush
     yield
     operations.sql_flush = flush
+
+
+@pytest.fixture(autouse=True)
+def _no_full_courses() -> None:
+    """Forget the courses that the last test has found full, because SQLite gives their ids to other courses."""
+    lock_free_refusal._full_until.clear()
 
 
 @pytest.fixture
