@@ -88,8 +88,10 @@ def test_the_lock_timeout_applies_and_stays_with_its_transaction(school):
     with psycopg.connect(school.direct_url) as other:
         other.execute("SELECT 1 FROM courses_course WHERE id = %s FOR UPDATE", [course_id])
         answer = post(school, path, course_id=course_id)
+        # Without a timeout of the server, the client alone would have given up.
+        waiting = query(school.direct_url, "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
 
-    assert (answer.status, answer.body["code"]) == (503, "busy")
+    assert (answer.status, answer.body["code"], waiting) == (503, "busy", [(0,)])
     assert answer.seconds < IN_TIME
     assert post(school, path, course_id=course_id).status == 201
     through_pooler = school.environment["DATABASE_URL"]
