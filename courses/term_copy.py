@@ -77,7 +77,7 @@ class CourseCopy:
         return (values for _pk, *values in self._values_with_ids(term))
 
     def _staff(self) -> dict[int, list[str]]:
-        """Return, by the ids of the courses, the user names of their staff whom the copies can have, too."""
+        """Return the user names of the active staff of the courses, by the ids of the courses."""
         staff: dict[int, list[str]] = {}
         named = CourseStaff.objects.filter(course__term=self.source, user__in=active_staff()).order_by("user__username")
         for course, username in named.values_list("course", "user__username"):

@@ -31,13 +31,13 @@ COMMANDS = [["migrate"], ["verify"], ["housekeeping"], ["work", "--once"], ["bac
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    """A server with the user clerk, who owns one empty database, and has no rights in the others."""
+    """A server. Its user clerk owns one empty database and has no rights in the others."""
     binaries = find_binaries()
     assert binaries is not None
     with running_server(binaries) as made:
         run(made, "CREATE ROLE clerk LOGIN PASSWORD 'right'")
-        for statement in ("clerk OWNER clerk", "empty", "migrated"):
-            run(made, f"CREATE DATABASE {statement}")
+        for database in ("clerk OWNER clerk", "empty", "migrated"):
+            run(made, f"CREATE DATABASE {database}")
         yield made
 
 
